@@ -1,0 +1,48 @@
+import { Kysely, PostgresDialect, type Transaction } from 'kysely'
+import pg from 'pg'
+
+/** The store's handle. Queries are written as typed `sql` templates, so the schema type stays open. */
+export type Db = Kysely<unknown>
+export type Tx = Transaction<unknown>
+
+interface PoolOptions {
+  /** Upper bound of connections. */
+  readonly max: number
+  readonly onError?: (error: Error) => void
+}
+
+/** A pg pool with bounded waits: a database that is down shows within seconds, not minutes. */
+export function openPool(url: string, options: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.max,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    statement_timeout: 30_000,
+    query_timeout: 35_000,
+    application_name: 'dianqiao',
+  })
+  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  pool.on('error', (error) => options.onError?.(error))
+  return pool
+}
+
+export function openDb(url: string, options: PoolOptions): Db {
+  return new Kysely<unknown>({ dialect: new PostgresDialect({ pool: openPool(url, options) }) })
+}
+
+const TRANSIENT_CLASSES = new Set(['08', '53', '57', '58'])
+
+/** Whether an error says that the database cannot be used now, rather than that a statement was wrong. */
+export function isStoreOutage(error: unknown): boolean {
+  const code = sqlState(error)
+  if (code !== undefined) return TRANSIENT_CLASSES.has(code.slice(0, 2))
+  return error instanceof Error && /ECONN|EPIPE|ENOENT|terminated|timeout|Connection|not queryable/i.test(error.message)
+}
+
+/** SQLSTATE of a database error (PostgreSQL, appendix A), or undefined. */
+export function sqlState(error: unknown): string | undefined {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}

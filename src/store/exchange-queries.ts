@@ -1,0 +1,58 @@
+import { sql } from 'kysely'
+import type { Db } from './db.ts'
+
+export interface ReplayRow {
+  readonly exchange: string
+  readonly content_digest: string
+  readonly receipt: string
+}
+
+/** Who used this (iss, jti) before, if anybody. Never purged. */
+export async function findReplay(db: Db, iss: string, jti: string): Promise<ReplayRow | undefined> {
+  const { rows } = await sql<ReplayRow>`
+    SELECT exchange, content_digest, receipt FROM replay WHERE iss = ${iss} AND jti = ${jti}`.execute(db)
+  return rows[0]
+}
+
+export interface RefusalRow {
+  readonly id: string
+  readonly iss: string
+  readonly jti: string | undefined
+  readonly contract: string | undefined
+  readonly tokenDigest: string
+  readonly code: string
+  /** Pointers and rules only: sentences can be made again, values never stand in them. */
+  readonly violations: readonly { readonly pointer: string; readonly rule: string }[]
+  readonly refusedAtMs: number
+}
+
+export async function insertRefusal(db: Db, row: RefusalRow): Promise<void> {
+  await sql`
+    INSERT INTO refusal (id, iss, jti, contract, token_digest, code, violations, refused_at)
+    VALUES (${row.id}, ${row.iss}, ${row.jti ?? null}, ${row.contract ?? null}, ${row.tokenDigest}, ${row.code},
+            ${JSON.stringify(row.violations)}, ${new Date(row.refusedAtMs)})`.execute(db)
+}
+
+export interface StoredExchange {
+  readonly id: string
+  readonly pos: number
+  readonly iss: string
+  readonly jti: string
+  readonly obo: string | null
+  readonly contract: string
+  readonly origin: string
+  readonly token: string
+  readonly receipt: string
+  readonly accepted_at: Date
+}
+
+/** One committed exchange with its position and its receipt. */
+export async function findExchange(db: Db, id: string): Promise<StoredExchange | undefined> {
+  const { rows } = await sql<StoredExchange>`
+    SELECT e.id, l.pos::float8 AS pos, e.iss, e.jti, e.obo, e.contract, e.origin, e.token, r.receipt, e.accepted_at
+    FROM exchange e
+    JOIN log l ON l.exchange = e.id
+    JOIN replay r ON r.iss = e.iss AND r.jti = e.jti
+    WHERE e.id = ${id}`.execute(db)
+  return rows[0]
+}

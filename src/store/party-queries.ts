@@ -1,0 +1,161 @@
+import { sql } from 'kysely'
+import type { Db, Tx } from './db.ts'
+
+interface PartyRow {
+  readonly id: string
+  readonly name_zh: string
+  readonly name_en: string
+  readonly level: string
+  readonly divisions: string[]
+  readonly roles: string[]
+  readonly channel: 'bus' | 'inbox'
+  readonly status: 'active' | 'suspended'
+}
+
+interface PartyKeyRow {
+  readonly kid: string
+  readonly party: string
+  readonly agent: string | null
+  readonly public_jwk: { [member: string]: string }
+  readonly state: 'pending' | 'active' | 'verify-only' | 'retired' | 'revoked'
+}
+
+export interface MandateRow {
+  readonly agent: string
+  readonly principal: string
+  readonly contract: string
+  readonly valid_from: Date
+  readonly valid_to: Date | null
+}
+
+export interface GrantRow {
+  readonly id: string
+  readonly party: string
+  readonly contract: string
+  readonly purpose: string
+  readonly fields: string[]
+  readonly legal_bases: string[]
+  readonly valid_from: Date
+  readonly valid_to: Date | null
+}
+
+export interface UtilityAreaRow {
+  readonly prefix: string
+  readonly utility: string
+  readonly is_override: boolean
+  readonly valid_from: Date
+  readonly valid_to: Date | null
+}
+
+export interface RegisterRows {
+  readonly version: number
+  readonly parties: readonly PartyRow[]
+  readonly keys: readonly PartyKeyRow[]
+  readonly mandates: readonly MandateRow[]
+  readonly grants: readonly GrantRow[]
+  readonly areas: readonly UtilityAreaRow[]
+}
+
+export async function registerVersion(db: Db): Promise<number> {
+  const { rows } = await sql<{ version: number }>`SELECT version::float8 AS version FROM register_version`.execute(db)
+  return rows[0]?.version ?? 0
+}
+
+/** The whole register as of one snapshot. */
+export async function readRegister(db: Db): Promise<RegisterRows> {
+  return db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .execute(async (tx) => ({
+      version: await registerVersion(tx),
+      parties: (await sql<PartyRow>`SELECT * FROM party`.execute(tx)).rows,
+      keys: (await sql<PartyKeyRow>`SELECT kid, party, agent, public_jwk, state FROM party_key`.execute(tx)).rows,
+      mandates: (await sql<MandateRow>`SELECT * FROM mandate`.execute(tx)).rows,
+      grants: (await sql<GrantRow>`SELECT * FROM access_grant`.execute(tx)).rows,
+      areas: (await sql<UtilityAreaRow>`SELECT * FROM utility_area`.execute(tx)).rows,
+    }))
+}
+
+export interface PartyKeyInput {
+  readonly kid: string
+  readonly party: string
+  readonly agent?: string
+  readonly publicJwk: object
+}
+
+/** Registers a public key; registering the same key of the same party again changes nothing. */
+export async function insertPartyKey(db: Db, key: PartyKeyInput): Promise<void> {
+  await sql`
+    INSERT INTO party_key (kid, party, agent, public_jwk)
+    VALUES (${key.kid}, ${key.party}, ${key.agent ?? null}, ${JSON.stringify(key.publicJwk)})
+    ON CONFLICT (kid) DO NOTHING`.execute(db)
+}
+
+type Period = { readonly validFrom: Date; readonly validTo: Date | null }
+
+export interface RegisterInput {
+  readonly divisions: readonly {
+    readonly code: string
+    readonly zh: string
+    readonly en: string
+    readonly parent?: string | undefined
+  }[]
+  readonly parties: readonly {
+    readonly id: string
+    readonly zh: string
+    readonly en: string
+    readonly aliases: readonly string[]
+    readonly level: string
+    readonly divisions: readonly string[]
+    readonly roles: readonly string[]
+    readonly channel: string
+  }[]
+  readonly areas: readonly (Period & {
+    readonly prefix: string
+    readonly utility: string
+    readonly isOverride: boolean
+  })[]
+  readonly mandates: readonly (Period & {
+    readonly agent: string
+    readonly principal: string
+    readonly contract: string
+  })[]
+  readonly grants: readonly (Period & {
+    readonly id: string
+    readonly party: string
+    readonly contract: string
+    readonly purpose: string
+    readonly fields: readonly string[]
+    readonly legalBases: readonly string[]
+  })[]
+}
+
+/** Adds what is not there yet and changes nothing that is: what operators changed since stays. */
+export async function insertRegister(tx: Tx, input: RegisterInput): Promise<void> {
+  for (const { code, zh, en, parent } of input.divisions) {
+    await sql`INSERT INTO division VALUES (${code}, ${zh}, ${en}, ${parent ?? null}) ON CONFLICT DO NOTHING`.execute(tx)
+  }
+  for (const one of input.parties) {
+    await sql`
+      INSERT INTO party (id, name_zh, name_en, name_aliases, level, divisions, roles, channel)
+      VALUES (${one.id}, ${one.zh}, ${one.en}, ${one.aliases}, ${one.level}, ${one.divisions}, ${one.roles},
+              ${one.channel})
+      ON CONFLICT DO NOTHING`.execute(tx)
+  }
+  for (const { prefix, utility, validFrom, validTo, isOverride } of input.areas) {
+    await sql`
+      INSERT INTO utility_area (prefix, utility, valid_from, valid_to, is_override)
+      VALUES (${prefix}, ${utility}, ${validFrom}, ${validTo}, ${isOverride}) ON CONFLICT DO NOTHING`.execute(tx)
+  }
+  for (const { agent, principal, contract, validFrom, validTo } of input.mandates) {
+    await sql`
+      INSERT INTO mandate VALUES (${agent}, ${principal}, ${contract}, ${validFrom}, ${validTo})
+      ON CONFLICT DO NOTHING`.execute(tx)
+  }
+  for (const { id, party, contract, purpose, fields, legalBases, validFrom, validTo } of input.grants) {
+    await sql`
+      INSERT INTO access_grant VALUES (${id}, ${party}, ${contract}, ${purpose}, ${fields}, ${legalBases},
+        ${validFrom}, ${validTo})
+      ON CONFLICT DO NOTHING`.execute(tx)
+  }
+}
