@@ -1,0 +1,163 @@
+import { parseDocument } from 'yaml'
+import type { Violation } from '#kernel/errors.ts'
+import type { JsonObject } from '#kernel/json.ts'
+import type { Origin } from '#kernel/origin.ts'
+import type {
+  AliasSource,
+  Answers,
+  Contract,
+  ContractKind,
+  DocumentPointers,
+  OpensCase,
+  Provider,
+  RoutingTarget,
+} from './contract.ts'
+import { durationSeconds } from './duration.ts'
+import { compileRule, type Rule, type RuleSource } from './rules.ts'
+import { fileFault } from './schema-files.ts'
+import { subschemaAt } from './schema-walk.ts'
+
+/** One side of a rule's examples: data in the file, or a file among the schema's valid examples. */
+export interface RuleExample {
+  readonly data?: JsonObject
+  readonly file?: string
+  readonly claims?: JsonObject
+  /** The hub's time (date-time); the time of the check where absent. */
+  readonly now?: string
+}
+
+type RuleEntry = RuleSource & { readonly examples: { readonly pass: RuleExample; readonly fail: RuleExample } }
+
+/** A contract file after its own schema accepted it and filled in the defaults. */
+export interface ContractFile {
+  readonly name: string
+  readonly version: string
+  readonly kind: ContractKind
+  readonly title: { readonly zh: string; readonly en: string }
+  readonly description: { readonly zh: string; readonly en: string }
+  readonly owner: string
+  readonly providers: readonly Provider[]
+  readonly schema: string
+  readonly sub: string
+  readonly caseNo?: string
+  readonly orderKey?: string
+  readonly aliases: readonly ({ list: string } | { scheme: string; number: string })[]
+  readonly opensCase?: OpensCase
+  readonly routing: readonly RoutingTarget[]
+  readonly deliverBy: string
+  readonly onDead: 'block' | 'continue'
+  readonly rules: readonly RuleEntry[]
+  readonly maxAge: string
+  readonly maxBytes: number
+  readonly minOrigin: Origin
+  readonly document?: DocumentPointers
+  readonly answers?: Answers
+  readonly legalBasis: Contract['legalBasis']
+}
+
+/** Parses YAML 1.2 (core): duplicate keys, aliases and warnings are faults, one sentence in English each. */
+export function parseYaml(text: string): { readonly value: unknown; readonly faults: readonly string[] } {
+  const document = parseDocument(text, { version: '1.2', strict: true, uniqueKeys: true })
+  const faults = [...document.errors, ...document.warnings].map((error) => error.message.split('\n')[0] ?? error.code)
+  if (faults.length > 0) return { value: undefined, faults }
+  try {
+    return { value: document.toJS({ maxAliasCount: 0 }), faults: [] }
+  } catch {
+    return { value: undefined, faults: ['aliases are not allowed'] }
+  }
+}
+
+/** Turns an accepted contract file into a contract; faults are what its schema cannot see. */
+export function buildContract(
+  file: string,
+  source: ContractFile,
+  schemaDocument: JsonObject,
+): { readonly contract: Contract | undefined; readonly faults: readonly Violation[] } {
+  const faults: Violation[] = []
+  const major = Number(source.version.split('.')[0])
+  if (![`contracts/${source.name}.yaml`, `contracts/${source.name}@${major}.yaml`].includes(file)) {
+    faults.push(fileFault(file, '/name', 'name', '合同名应与文件名一致', 'the name must be that of the file'))
+  }
+  for (const [at, pointer] of dataPointers(source)) {
+    if (subschemaAt(schemaDocument, pointer) === undefined) {
+      const zh = `指针 ${pointer} 在模式 ${source.schema} 中没有对应`
+      faults.push(fileFault(file, at, 'pointer', zh, `the schema ${source.schema} has nothing at ${pointer}`))
+    }
+  }
+  const rules = compileRules(file, source.rules, faults)
+  const maxAgeSeconds = readDuration(file, '/maxAge', source.maxAge, faults)
+  const deliverBySeconds = readDuration(file, '/deliverBy', source.deliverBy, faults)
+  if (faults.length > 0) return { contract: undefined, faults }
+  const { maxAge: _maxAge, deliverBy: _deliverBy, aliases, ...rest } = source
+  const contract: Contract = {
+    ...rest,
+    ref: `${source.name}@${major}`,
+    major,
+    schemaDocument,
+    aliases: aliases.map((alias): AliasSource => ('list' in alias ? alias : { ...alias, issuer: 'sender' })),
+    rules,
+    maxAgeSeconds,
+    deliverBySeconds,
+  }
+  return { contract, faults }
+}
+
+function compileRules(file: string, entries: readonly RuleEntry[], faults: Violation[]): Rule[] {
+  const rules: Rule[] = []
+  entries.forEach(({ examples: _examples, ...source }, i) => {
+    if (entries.findIndex((other) => other.id === source.id) !== i) {
+      faults.push(fileFault(file, `/rules/${i}/id`, 'rule-id', '规则编号重复', 'the rule id is not unique'))
+    }
+    const rule = compileRule(source)
+    if ('judge' in rule) {
+      rules.push(rule)
+      return
+    }
+    for (const why of rule) {
+      faults.push(fileFault(file, `/rules/${i}`, 'cel', `CEL 无法编译：${why}`, `CEL does not compile: ${why}`))
+    }
+  })
+  return rules
+}
+
+function readDuration(file: string, at: string, text: string, faults: Violation[]): number {
+  const seconds = durationSeconds(text)
+  if (seconds !== undefined && seconds > 0) return seconds
+  faults.push(
+    fileFault(file, at, 'duration', '应为 ISO 8601 时长，如 P3D、PT10M', 'must be a duration such as P3D or PT10M'),
+  )
+  return 0
+}
+
+/** Every pointer into the data, with its place in the contract file. */
+function dataPointers(source: ContractFile): [at: string, pointer: string][] {
+  const { opensCase, document, answers } = source
+  const found: [string, string | undefined][] = [
+    ['/sub', source.sub],
+    ['/caseNo', source.caseNo],
+    ['/orderKey', source.orderKey],
+    ['/opensCase/supplyDivision', opensCase?.supplyDivision],
+    ['/answers/key', answers?.key],
+    ['/answers/subject/code', answers?.subject.code],
+  ]
+  source.aliases.forEach((alias, i) => {
+    found.push([`/aliases/${i}`, 'list' in alias ? alias.list : alias.number])
+  })
+  opensCase?.subjects.forEach((subject, i) => {
+    found.push([`/opensCase/subjects/${i}/codeType`, subject.codeType], [`/opensCase/subjects/${i}/code`, subject.code])
+  })
+  source.routing.forEach((target, i) => {
+    for (const [key, value] of Object.entries(target)) if (key !== 'to') found.push([`/routing/${i}/${key}`, value])
+  })
+  source.rules.forEach((rule, i) => {
+    found.push([`/rules/${i}/pointer`, rule.pointer])
+  })
+  if (document !== undefined) {
+    const { holders, statuses: _statuses, ...pointers } = document
+    for (const [key, value] of Object.entries(pointers)) found.push([`/document/${key}`, value])
+    found.push(['/document/holders/list', holders.list])
+    found.push(['/document/holders/codeType', `${holders.list}/0${holders.codeType}`])
+    found.push(['/document/holders/code', `${holders.list}/0${holders.code}`])
+  }
+  return found.filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+}

@@ -1,0 +1,101 @@
+import type { CelInput } from '@bufbuild/cel'
+import type { Violation } from '#kernel/errors.ts'
+import { isJsonObject, type Json, type JsonObject } from '#kernel/json.ts'
+import { type CelFacts, type CelProgram, celTimestamp, compileCel, toCel } from './cel.ts'
+import type { Bilingual, Contract } from './contract.ts'
+
+/** A rule as the contract file has it, without its examples. */
+export interface RuleSource {
+  readonly id: string
+  readonly severity: 'error' | 'warning'
+  readonly stage: 'ingress'
+  readonly guard?: string
+  readonly expression: string
+  readonly pointer: string
+  readonly message: Bilingual
+}
+
+export type RuleOutcome = 'kept' | 'broken' | 'failed' | 'unguarded'
+
+export interface Rule extends RuleSource {
+  /** `unguarded`: the guard is false, so the rule has nothing to say; `failed`: the evaluation ended in an error. */
+  readonly judge: (facts: CelFacts) => RuleOutcome
+  readonly reads: readonly CelProgram['reads'][]
+}
+
+export interface RuleInput {
+  readonly data: Json
+  readonly claims: JsonObject
+  /** The hub's time, milliseconds since the epoch. */
+  readonly nowMs: number
+}
+
+export interface RuleFindings {
+  /** Rules of severity error: any of them refuses the exchange. */
+  readonly errors: readonly Violation[]
+  readonly warnings: readonly Violation[]
+}
+
+const NOTHING: RuleFindings = Object.freeze({ errors: Object.freeze([]), warnings: Object.freeze([]) })
+
+/** Compiles guard and expression of a rule; the strings say what does not compile. */
+export function compileRule(source: RuleSource): Rule | readonly string[] {
+  const expression = compileCel(source.expression)
+  const guard = source.guard === undefined ? undefined : compileCel(source.guard)
+  if (typeof expression === 'string' || typeof guard === 'string') {
+    return [expression, guard].filter((part) => typeof part === 'string')
+  }
+  return {
+    ...source,
+    reads: guard === undefined ? [expression.reads] : [guard.reads, expression.reads],
+    judge(facts) {
+      const applies = guard === undefined ? true : guard.evaluate(facts)
+      if (applies === undefined) return 'failed'
+      if (!applies) return 'unguarded'
+      const holds = expression.evaluate(facts)
+      return holds === undefined ? 'failed' : holds ? 'kept' : 'broken'
+    },
+  }
+}
+
+/** Judges data against the contract's rules (CEL). A rule that cannot be evaluated counts as broken. */
+export function checkRules(contract: Pick<Contract, 'rules'>, input: RuleInput): RuleFindings {
+  if (contract.rules.length === 0) return NOTHING
+  const facts = factsFor(contract.rules, input)
+  let findings = NOTHING
+  for (const rule of contract.rules) {
+    const outcome = rule.judge(facts)
+    if (outcome === 'kept' || outcome === 'unguarded') continue
+    const found = { pointer: rule.pointer, rule: rule.id, message: outcome === 'failed' ? FAILED : rule.message }
+    findings =
+      rule.severity === 'error'
+        ? { errors: [...findings.errors, found], warnings: findings.warnings }
+        : { errors: findings.errors, warnings: [...findings.warnings, found] }
+  }
+  return findings
+}
+
+const FAILED: Bilingual = Object.freeze({
+  zh: '该规则无法在这份数据上求值：所需成员缺失或类型、格式不符',
+  en: 'The rule cannot be evaluated on this data: a member it needs is missing or has another type or form',
+})
+
+/** Converts only the members that some rule reads, each once: most of a payload is never looked at. */
+export function factsFor(rules: readonly Rule[], { data, claims, nowMs }: RuleInput): CelFacts {
+  const facts = { data: new Map<string, CelInput>(), claims: new Map<string, CelInput>(), now: celTimestamp(nowMs) }
+  for (const rule of rules) {
+    for (const reads of rule.reads) {
+      convert(data, reads.data, facts.data)
+      convert(claims, reads.claims, facts.claims)
+    }
+  }
+  return facts
+}
+
+function convert(source: Json, names: readonly string[] | undefined, into: Map<string, CelInput>): void {
+  if (!isJsonObject(source)) return
+  for (const name of names ?? Object.keys(source)) {
+    if (into.has(name) || !Object.hasOwn(source, name)) continue
+    into.set(name, toCel(source[name] as Json))
+  }
+}

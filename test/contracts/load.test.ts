@@ -1,0 +1,146 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { durationSeconds } from '#contracts/duration.ts'
+import { loadContracts } from '#contracts/load.ts'
+import { HubError } from '#kernel/errors.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+let root = ''
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'contracts-'))
+  cpSync(join(ROOT, 'contracts'), join(root, 'contracts'), { recursive: true })
+  cpSync(join(ROOT, 'schemas'), join(root, 'schemas'), { recursive: true })
+})
+
+afterEach(() => rmSync(root, { recursive: true }))
+
+function edit(file: string, from: string, to: string): void {
+  const text = readFileSync(join(root, file), 'utf8')
+  if (!text.includes(from)) throw new RangeError(`${file} has no ${from}`)
+  writeFileSync(join(root, file), text.replace(from, to))
+}
+
+function faults(): { pointer: string; rule: string }[] {
+  try {
+    loadContracts(root)
+    return []
+  } catch (error) {
+    if (!(error instanceof HubError) || error.code !== 'contract.set_invalid') throw error
+    for (const { message } of error.violations) expect(message.zh !== '' && message.en !== '').toBe(true)
+    return error.violations.map(({ pointer, rule }) => ({ pointer, rule }))
+  }
+}
+
+describe('loadContracts', () => {
+  test('the slice has its six contracts, each found by its wire name', () => {
+    const set = loadContracts(root)
+    expect(set.list().map((contract) => contract.ref)).toEqual([
+      ...['approval-result@1', 'business-licence-query@1', 'business-licence@1'],
+      ...['delivery-ack@1', 'non-delivery@1', 'power-application@1'],
+    ])
+    expect(set.get('approval-result@1')?.title.zh).toBe('审批结果')
+    expect(set.get('approval-result@2')).toBeUndefined()
+    expect(set.get('constructor')).toBeUndefined()
+  })
+
+  test('durations arrive in seconds and defaults are filled in', () => {
+    const ack = loadContracts(root).get('delivery-ack@1')
+    expect(ack).toMatchObject({ maxAgeSeconds: 604_800, deliverBySeconds: 259_200, maxBytes: 262_144, onDead: 'block' })
+    const result = loadContracts(root).get('approval-result@1')
+    expect(result).toMatchObject({ maxAgeSeconds: 600, maxBytes: 65_536, minOrigin: 'clerk-entered' })
+    expect(result?.aliases).toEqual([{ scheme: 'affair-no', number: '/affairNo', issuer: 'sender' }])
+  })
+
+  test('a loaded contract cannot be changed, at any depth', () => {
+    const contract = loadContracts(root).get('approval-result@1')
+    expect(Object.isFrozen(contract)).toBe(true)
+    expect(Object.isFrozen(contract?.rules[0]?.message)).toBe(true)
+    expect(Object.isFrozen(contract?.schemaDocument.properties)).toBe(true)
+  })
+
+  test('the digest is that of the content: formatting leaves it, a bound changes it', () => {
+    const before = loadContracts(root).digest
+    writeFileSync(
+      join(root, 'contracts/non-delivery.yaml'),
+      `# note\n${readFileSync(join(root, 'contracts/non-delivery.yaml'), 'utf8')}`,
+    )
+    expect(loadContracts(root).digest).toBe(before)
+    edit('schemas/delivery-ack/1.0.0.json', '"maxItems": 500', '"maxItems": 400')
+    expect(loadContracts(root).digest).not.toBe(before)
+  })
+
+  test('one error lists every fault of every file', () => {
+    edit('contracts/approval-result.yaml', 'sub: /affairNo', 'sub: /affairNumber\nretries: 3')
+    edit('contracts/delivery-ack.yaml', 'kind: notice', 'kind: message')
+    edit('schemas/non-delivery/1.0.0.json', '"$id": "non-delivery/1.0.0.json"', '"$id": "x"')
+    expect(faults()).toEqual([
+      { pointer: 'schemas/non-delivery/1.0.0.json#/$id', rule: 'id' },
+      { pointer: 'contracts/approval-result.yaml#/retries', rule: 'additionalProperties' },
+      { pointer: 'contracts/delivery-ack.yaml#/kind', rule: 'enum' },
+    ])
+  })
+
+  test.each([
+    ['approval-result', 'sub: /affairNo', 'sub: /affairNumber', '/sub', 'pointer'],
+    ['approval-result', 'number: /affairNo', 'number: /number', '/aliases/0', 'pointer'],
+    ['approval-result', '/divisionCode}', '/division}', '/routing/0/fallbackDivision', 'pointer'],
+    ['approval-result', 'has(data.opinion)', 'has(data.opinion', '/rules/2', 'cel'],
+    ['approval-result', 'has(data.opinion)', 'present(data.opinion)', '/rules/2', 'cel'],
+    ['approval-result', 'id: refusal-states-reasons', 'id: finished-in-the-past', '/rules/2/id', 'rule-id'],
+    ['approval-result', 'schema: approval-result/1.0.0', 'schema: approval-result/1.0.1', '/schema', 'schema'],
+    ['approval-result', 'name: approval-result', 'name: result', '/name', 'name'],
+    ['delivery-ack', 'maxAge: P7D', 'maxAge: P1DT', '/maxAge', 'duration'],
+    ['delivery-ack', 'owner: dianqiao', 'owner: dianqiao\nowner: other', '', 'yaml'],
+    ['delivery-ack', 'zh: 投递签收', 'zh: &a 投递签收, jp: *a', '', 'yaml'],
+    ['business-licence', 'code: /code}', 'code: /number}', '/document/holders/code', 'pointer'],
+    ['business-licence-query', 'document: business-licence@1', 'document: licence@1', '/answers/document', 'answers'],
+    [
+      'business-licence-query',
+      'document: business-licence@1',
+      'document: delivery-ack@1',
+      '/answers/document',
+      'answers',
+    ],
+  ])('%s: %s → %s stops the start at its place', (name, from, to, pointer, rule) => {
+    edit(`contracts/${name}.yaml`, from, to)
+    expect(faults()).toContainEqual({ pointer: `contracts/${name}.yaml#${pointer}`, rule })
+  })
+
+  test.each([
+    ['"$schema"', '"$dynamicRef": "#x",\n  "$schema"', '/$dynamicRef', 'keyword'],
+    ['"format": "uuid"', '"format": "guid"', '/properties/outcomes/items/properties/delivery/format', 'format'],
+    ['"format": "uuid"', '"$ref": "other.json"', '/properties/outcomes/items/properties/delivery/$ref', 'ref'],
+    ['"format": "uuid"', '"$ref": "#/$defs/none"', '/properties/outcomes/items/properties/delivery/$ref', 'ref'],
+    ['"maxItems": 500', '"maxItems": "500"', '/properties/outcomes/maxItems', 'meta'],
+    ['"pattern": "^', '"pattern": "^(', '/properties/outcomes/items/properties/code/pattern', 'pattern'],
+  ])('a schema with %s → %s stops the start at its place', (from, to, pointer, rule) => {
+    edit('schemas/delivery-ack/1.0.0.json', from, to)
+    expect(faults()).toContainEqual({ pointer: `schemas/delivery-ack/1.0.0.json#${pointer}`, rule })
+  })
+
+  test('a schema that is not JSON is named', () => {
+    writeFileSync(join(root, 'schemas/delivery-ack/1.0.0.json'), '{')
+    expect(faults()).toContainEqual({ pointer: 'schemas/delivery-ack/1.0.0.json#', rule: 'json' })
+  })
+
+  test('two files with the same name and major version are refused', () => {
+    const text = readFileSync(join(root, 'contracts/delivery-ack.yaml'), 'utf8')
+    writeFileSync(join(root, 'contracts/delivery-ack@1.yaml'), text)
+    expect(faults()).toEqual([{ pointer: 'contracts/delivery-ack@1.yaml#/version', rule: 'duplicate' }])
+  })
+
+  test('a second major version stands beside the first', () => {
+    const text = readFileSync(join(root, 'contracts/delivery-ack.yaml'), 'utf8')
+    writeFileSync(join(root, 'contracts/delivery-ack@2.yaml'), text.replace('version: 1.0.0', 'version: 2.1.0'))
+    expect(loadContracts(root).get('delivery-ack@2')).toMatchObject({ major: 2, version: '2.1.0' })
+  })
+})
+
+test('durations of weeks to seconds are read, and those without a fixed length are refused', () => {
+  expect(['P3D', 'PT10M', 'P1W', 'P1DT2H3M4S'].map(durationSeconds)).toEqual([259_200, 600, 604_800, 93_784])
+  for (const text of ['P', 'PT', 'P1M', 'P1Y', 'P1DT', '3D', 'P-1D', 'PT1.5S'])
+    expect(durationSeconds(text)).toBeUndefined()
+})
