@@ -1,0 +1,164 @@
+import type { Bus } from '#bus/bus.ts'
+import { type SendExchange, startAckOutbox } from '#delivery/ack-outbox.ts'
+import type { AckSigner } from '#delivery/acknowledgement.ts'
+import type { Target } from '#delivery/attempt.ts'
+import { BREAKER_DEFAULTS, type BreakerSettings, createBreaker, type HostAlert } from '#delivery/breaker.ts'
+import { createCompleter } from '#delivery/completions.ts'
+import { type FaultPoints, land, type VerifyDelivery } from '#delivery/inbox.ts'
+import { startScheduler } from '#delivery/scheduler.ts'
+import { type Clock, systemClock } from '#kernel/clock.ts'
+import { HubError } from '#kernel/errors.ts'
+import type { JsonObject } from '#kernel/json.ts'
+import type { Db } from '#store/db.ts'
+import { judgeAnswer } from './answers.ts'
+import { createHttpTransport, type HttpTransport } from './http-transport.ts'
+import { loadManifest, type Manifest } from './manifest.ts'
+import { loadMappings, type Mapping } from './mapping.ts'
+import { makeRequest, openVerifiedToken } from './request.ts'
+
+export interface ConnectorHostOptions {
+  readonly db: Db
+  readonly bus: Bus
+  /** The connector's folder. */
+  readonly directory: string
+  /** The address of the peer, and the secret when the manifest asks for authentication. */
+  readonly endpoint: { readonly url: string; readonly secret?: string }
+  /** The hub's id: `aud` of the acknowledgements. */
+  readonly hub: string
+  readonly verifyDelivery: VerifyDelivery
+  /** Signs exchange claims with the connector's own key. */
+  readonly signExchange: (claims: JsonObject) => Promise<string> | string
+  readonly sendExchange: SendExchange
+  /** Default `dx.out.<recipient>`. */
+  readonly topic?: string
+  readonly tuning?: HostTuning
+  readonly clock?: Clock
+  readonly random?: () => number
+  readonly faults?: FaultPoints
+  readonly onAlert?: (alert: HostAlert) => void
+  readonly onError?: (error: unknown) => void
+}
+
+/** Deviations from the manifest and the defaults, for demo, tests and odd peers. All times in milliseconds. */
+export interface HostTuning {
+  readonly scheduleMs?: readonly number[]
+  readonly timeoutMs?: number
+  /** At least twice the time-out; default twice the time-out and five seconds. */
+  readonly leaseMs?: number
+  readonly pollMs?: number
+  readonly breaker?: Partial<BreakerSettings>
+}
+
+export interface ConnectorHost {
+  readonly manifest: Manifest
+  /** Something was set free in the database (a replay): look now. */
+  readonly wake: () => void
+  /** Takes nothing more in, finishes what is in flight within `drainMs` (default 10 s). What is left is tried again. */
+  readonly stop: (drainMs?: number) => Promise<void>
+}
+
+/** Runs one connector: bus → inbox → scheduler → peer → acknowledgement. Throws `connector.invalid`, `config.invalid`. */
+export async function startConnectorHost(options: ConnectorHostOptions): Promise<ConnectorHost> {
+  const manifest = await loadManifest(options.directory)
+  const mappings = await loadMappings(options.directory, manifest)
+  const { db, bus, tuning = {}, clock = systemClock, random = Math.random } = options
+  const consumer = manifest.id
+  const times = timesOf(manifest, tuning)
+  const transport = createHttpTransport({
+    url: options.endpoint.url,
+    timeoutMs: times.timeoutMs,
+    connections: manifest.concurrency,
+    headers: authenticationHeaders(manifest, options.endpoint.secret),
+  })
+  const { party, recipient } = manifest
+  const signer: AckSigner = { party, recipient, hub: options.hub, clock, signExchange: options.signExchange }
+  const common = { db, consumer, signer, clock, random, ...pick(options) }
+
+  const outbox = startAckOutbox({ ...common, sendExchange: options.sendExchange, pollMs: times.pollMs })
+  const scheduler = startScheduler({
+    ...common,
+    target: createTarget(manifest, mappings, transport),
+    breaker: createBreaker({
+      ...common,
+      settings: { ...BREAKER_DEFAULTS, ...tuning.breaker },
+      probeLeaseMs: times.leaseMs,
+    }),
+    completer: createCompleter({ ...common, leaseMs: times.leaseMs, onAck: outbox.wake }),
+    scheduleMs: tuning.scheduleMs ?? manifest.retry.scheduleMs,
+    onDead: manifest.onDead,
+    concurrency: manifest.concurrency,
+    leaseMs: times.leaseMs,
+    pollMs: times.pollMs,
+  })
+  const subscription = await bus.subscribe({
+    topics: [options.topic ?? `dx.out.${recipient}`],
+    group: consumer,
+    onBatch: async (messages) => {
+      await land({ ...common, verifyDelivery: options.verifyDelivery }, messages)
+      scheduler.wake()
+      outbox.wake()
+    },
+    ...(options.onError === undefined ? {} : { onError: options.onError }),
+  })
+
+  return {
+    manifest,
+    wake: scheduler.wake,
+    stop: async (drainMs = 10_000) => {
+      await subscription.close()
+      await scheduler.stop(drainMs)
+      await outbox.stop(drainMs)
+      transport.close()
+    },
+  }
+}
+
+function timesOf(manifest: Manifest, tuning: HostTuning): { timeoutMs: number; leaseMs: number; pollMs: number } {
+  const timeoutMs = tuning.timeoutMs ?? manifest.endpoint.timeoutMs
+  const leaseMs = tuning.leaseMs ?? 2 * timeoutMs + 5_000
+  if (leaseMs < 2 * timeoutMs) {
+    const detail = { zh: '租约须不短于请求时限的两倍', en: 'the lease is at least twice the request time-out' }
+    throw new HubError('config.invalid', { detail })
+  }
+  return { timeoutMs, leaseMs, pollMs: tuning.pollMs ?? 500 }
+}
+
+function authenticationHeaders(manifest: Manifest, secret: string | undefined): Record<string, string> {
+  const { authentication } = manifest.endpoint
+  if (authentication === undefined) return {}
+  if (secret === undefined) {
+    const detail = {
+      zh: `端点 ${manifest.endpoint.name} 缺少密钥`,
+      en: `endpoint ${manifest.endpoint.name} lacks its secret`,
+    }
+    throw new HubError('config.invalid', { detail })
+  }
+  const { header, scheme } = authentication
+  return { [header]: scheme === undefined ? secret : `${scheme} ${secret}` }
+}
+
+function createTarget(manifest: Manifest, mappings: ReadonlyMap<string, Mapping>, transport: HttpTransport): Target {
+  return {
+    prepare: (row) =>
+      makeRequest(manifest, mappings, row.contract, {
+        ...openVerifiedToken(row.token),
+        delivery: { id: row.event_id, receivedAt: row.landed_at.toISOString() },
+        receipt: row.receipt,
+      }),
+    send: transport.send,
+    judge: (contract, answer) => judgeAnswer(manifest, contract, answer),
+  }
+}
+
+/** The optional callbacks that were given, without the others: absent is not the same as undefined. */
+function pick({
+  faults,
+  onAlert,
+  onError,
+}: ConnectorHostOptions): Pick<ConnectorHostOptions, 'faults' | 'onAlert' | 'onError'> {
+  return {
+    ...(faults === undefined ? {} : { faults }),
+    ...(onAlert === undefined ? {} : { onAlert }),
+    ...(onError === undefined ? {} : { onError }),
+  }
+}

@@ -1,0 +1,95 @@
+import http from 'node:http'
+import https from 'node:https'
+import type { PeerRequest } from '#delivery/attempt.ts'
+import { type PeerAnswer, parseRetryAfter } from '#delivery/retry-classes.ts'
+import { violated } from '#kernel/errors.ts'
+
+interface HttpTransportOptions {
+  /** Base address; the request's path is appended to its path. */
+  readonly url: string
+  /** From the first byte sent to the last byte of the answer. */
+  readonly timeoutMs: number
+  readonly connections: number
+  /** Sent with every request, authentication among them. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface HttpTransport {
+  /** Never rejects: what goes wrong on the way is an answer of kind `failure`. */
+  readonly send: (request: PeerRequest) => Promise<PeerAnswer>
+  readonly close: () => void
+}
+
+/** No status or number that a connector reads stands further back in an answer. */
+const MAX_BODY = 64 * 1_024
+
+/** HTTP with kept connections, a deadline for the whole exchange and a bounded answer. Redirects are not followed. */
+export function createHttpTransport(options: HttpTransportOptions): HttpTransport {
+  const base = parseBase(options.url)
+  const secure = base.protocol === 'https:'
+  const agentOptions = { keepAlive: true, maxSockets: options.connections }
+  const agent = secure ? new https.Agent(agentOptions) : new http.Agent(agentOptions)
+  const prefix = base.pathname.replace(/\/$/, '')
+
+  const send = (request: PeerRequest): Promise<PeerAnswer> =>
+    new Promise((resolve) => {
+      const body = Buffer.from(request.body)
+      const outgoing = (secure ? https : http).request({
+        agent,
+        protocol: base.protocol,
+        hostname: base.hostname.replace(/^\[|\]$/g, ''),
+        port: base.port,
+        method: request.method,
+        path: `${prefix}${request.path}`,
+        headers: { ...options.headers, ...request.headers, 'content-length': body.length },
+      })
+      const settle = (answer: PeerAnswer): void => {
+        clearTimeout(timer)
+        resolve(answer)
+      }
+      const timer = setTimeout(() => {
+        settle({ kind: 'failure', reason: 'timeout', detail: `no answer within ${options.timeoutMs} ms` })
+        outgoing.destroy()
+      }, options.timeoutMs)
+      outgoing.on('error', (error) => settle(networkFailure(error)))
+      outgoing.on('response', (response) => {
+        collect(response)
+          .then((text) => settle(asAnswer(response, text)))
+          .catch((error: unknown) => settle(networkFailure(error)))
+      })
+      outgoing.end(body)
+    })
+
+  return { send, close: () => agent.destroy() }
+}
+
+function parseBase(url: string): URL {
+  const base = URL.canParse(url) ? new URL(url) : undefined
+  if (base?.protocol === 'http:' || base?.protocol === 'https:') return base
+  throw violated('config.invalid', '', 'endpoint-url', '端点地址须为 http(s) URL', 'an endpoint is an http(s) URL')
+}
+
+/** The first 64 KiB; the rest is read and dropped, so that the connection can be used again. */
+async function collect(response: http.IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    if (length < MAX_BODY) chunks.push(chunk)
+    length += chunk.length
+  }
+  return Buffer.concat(chunks).subarray(0, MAX_BODY).toString('utf8')
+}
+
+const asAnswer = (response: http.IncomingMessage, body: string): PeerAnswer => ({
+  kind: 'answer',
+  status: response.statusCode ?? 0,
+  retryAfterMs: parseRetryAfter(response.headers['retry-after'], Date.now()),
+  body,
+})
+
+/** The error code only: messages name addresses. */
+const networkFailure = (error: unknown): PeerAnswer => ({
+  kind: 'failure',
+  reason: 'network',
+  detail: typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'connection failed',
+})

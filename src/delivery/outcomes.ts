@@ -1,0 +1,53 @@
+import { atPointer, isJsonObject, type Json, type JsonObject, parseStrictJson } from '#kernel/json.ts'
+import { advanceCursor, type LogEntry } from '#store/cursor.ts'
+import type { Db } from '#store/db.ts'
+import { applyOutcomes, type OutcomeRow } from '#store/delivery-queries.ts'
+import type { FaultPoint } from './relay.ts'
+import { statesBefore } from './states.ts'
+
+export const ACK_CONTRACT = 'delivery-ack@1'
+
+const STEP = 1_000
+
+const FROM = { acknowledged: statesBefore('acknowledged'), dead: statesBefore('dead') }
+
+/**
+ * Folds acknowledgements from the log into the deliveries they speak of. Only the recipient, or who acts for it,
+ * settles a delivery: an outcome for somebody else's changes nothing. A delivery that had expired, or that an operator
+ * replayed after its rejection, is still acknowledged late, because that is what happened. Returns positions passed.
+ */
+export function outcomeStep(db: Db, fault: FaultPoint = () => {}): Promise<number> {
+  return advanceCursor(db, 'outcomes', { limit: STEP, contracts: [ACK_CONTRACT] }, async (tx, entries) => {
+    const outcomes = new Map<string, OutcomeRow>()
+    for (const outcome of entries.flatMap(outcomesOf)) {
+      // A first word stands, but a replay after a rejection may still succeed.
+      const before = outcomes.get(outcome.delivery)
+      if (before === undefined || before.state === 'dead') outcomes.set(outcome.delivery, outcome)
+    }
+    if (outcomes.size === 0) return
+    await fault('outcome.before-apply')
+    await applyOutcomes(tx, [...outcomes.values()], FROM)
+  })
+}
+
+function outcomesOf(entry: LogEntry): OutcomeRow[] {
+  const listed = atPointer(claimsOf(entry.token), '/data/outcomes')
+  if (!Array.isArray(listed)) return []
+  return listed.filter(isJsonObject).map((outcome) => ({
+    delivery: String(outcome['delivery']),
+    recipient: entry.obo ?? entry.iss,
+    state: outcome['outcome'] === 'rejected' ? 'dead' : 'acknowledged',
+    outcome: String(outcome['outcome']),
+    recipientRef: text(outcome['recipientRef']),
+    cause: text(outcome['code']),
+    at: String(outcome['at']),
+  }))
+}
+
+const text = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined)
+
+/** The claims of a token that the log holds: verified at acceptance, so reading it is enough. */
+export function claimsOf(token: string): JsonObject {
+  const payload = token.slice(token.indexOf('.') + 1, token.lastIndexOf('.'))
+  return parseStrictJson(Buffer.from(payload, 'base64url').toString('utf8')) as JsonObject
+}

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto'
+import { createWaker } from '#bus/waker.ts'
+import type { Clock } from '#kernel/clock.ts'
+import type { Db } from '#store/db.ts'
+import { claimHeads, type InboxRow, releaseLanes } from '#store/inbox-queries.ts'
+import { type AttemptOptions, attemptDelivery, type FinishedAttempt, pausesEndpoint } from './attempt.ts'
+import type { Completer } from './completions.ts'
+
+interface SchedulerOptions extends AttemptOptions {
+  readonly db: Db
+  readonly consumer: string
+  readonly clock: Clock
+  readonly completer: Completer
+  /** Deliveries in flight at once; one per key in any case. */
+  readonly concurrency: number
+  /** At least twice the request time-out. */
+  readonly leaseMs: number
+  /** How often to look for what another process landed or a lapsed lease set free. */
+  readonly pollMs: number
+  readonly onError?: (error: unknown) => void
+}
+
+export interface Scheduler {
+  /** Something was landed or set free. */
+  readonly wake: () => void
+  /** Takes no more work and waits for what is in flight, at most `drainMs`. */
+  readonly stop: (drainMs: number) => Promise<void>
+}
+
+const MAX_PAUSE_MS = 3_600_000
+const ERROR_PAUSE_MS = 500
+
+/** Sends what is due, the head of each key only, until stopped. A database that is down makes it wait, nothing else. */
+export function startScheduler(options: SchedulerOptions): Scheduler {
+  const inFlight = new Set<Promise<void>>()
+  const retryTimers = new Set<NodeJS.Timeout>()
+  const news = createWaker()
+  let stopping = false
+  let pausedUntilMs = 0
+
+  const afterwards = (finished: FinishedAttempt): void => {
+    if (pausesEndpoint(finished)) {
+      const askedMs = Math.min(finished.verdict.retryAfterMs ?? 0, MAX_PAUSE_MS)
+      pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedMs)
+    }
+    if (finished.state !== 'retrying' || finished.nextInMs > options.pollMs || stopping) return
+    const timer = setTimeout(() => {
+      retryTimers.delete(timer)
+      news.wake()
+    }, finished.nextInMs + 1)
+    retryTimers.add(timer)
+  }
+
+  const deliver = async (row: InboxRow, lease: string, probe: boolean): Promise<void> => {
+    try {
+      const finished = await attemptDelivery(options, row, lease, probe)
+      await options.completer.complete(finished)
+      afterwards(finished)
+    } catch (error) {
+      // Only our own parts can fail here (breaker, fault point). The lease lapses and the head is tried again.
+      options.onError?.(error)
+    }
+  }
+
+  const claim = async (): Promise<number> => {
+    const permission = options.clock() < pausedUntilMs ? 'none' : await options.breaker.permission()
+    if (permission === 'none') return 0
+    const lease = randomUUID()
+    const limit = permission === 'probe' ? 1 : options.concurrency - inFlight.size
+    const rows = await claimHeads(options.db, options.consumer, lease, options.leaseMs, limit)
+    if (permission === 'probe' && rows.length > 0 && !(await options.breaker.takeProbe())) {
+      await releaseLanes(options.db, options.consumer, lease)
+      return 0
+    }
+    for (const row of rows) {
+      const running: Promise<void> = deliver(row, lease, permission === 'probe').finally(() => {
+        inFlight.delete(running)
+        news.wake()
+      })
+      inFlight.add(running)
+    }
+    return rows.length
+  }
+
+  const run = async (): Promise<void> => {
+    while (!stopping) {
+      try {
+        const claimed = inFlight.size < options.concurrency ? await claim() : 0
+        if (claimed === 0) await news.wait(options.pollMs)
+      } catch (error) {
+        options.onError?.(error)
+        await news.wait(ERROR_PAUSE_MS)
+      }
+    }
+  }
+
+  const running = run()
+  return {
+    wake: news.wake,
+    stop: async (drainMs) => {
+      stopping = true
+      news.wake()
+      for (const timer of retryTimers) clearTimeout(timer)
+      await running
+      await within(drainMs, Promise.all(inFlight))
+      options.completer.stop()
+    },
+  }
+}
+
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([work, limit])
+  clearTimeout(timer)
+}

@@ -1,0 +1,206 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sha256Digest } from '#kernel/canonical.ts'
+import { type Clock, isoTime, systemClock } from '#kernel/clock.ts'
+import type { Json, JsonObject } from '#kernel/json.ts'
+import { DIALECTS, type Dialect, type DialectName, type PeerOutcome } from './dialects.ts'
+import { type Effect, type EffectBook, openEffectBook } from './effects.ts'
+import { createFaultQueue, type Fault, type FaultInput, type FaultQueue, faultScript } from './fault-script.ts'
+
+interface MarketingPeerOptions {
+  readonly dialect: DialectName
+  /** 0 or absent: any free port. */
+  readonly port?: number
+  /** Whether it recognises an effect key that it has seen. */
+  readonly dedupe: boolean
+  readonly historyFile?: string
+  readonly clock?: Clock
+}
+
+/** One request as it arrived, whatever became of it. */
+interface PeerRequestSeen {
+  readonly path: string
+  readonly effectKey: string
+  readonly reference: string | undefined
+  readonly body: Json | undefined
+  readonly fault: Fault['kind'] | undefined
+  readonly at: string
+}
+
+export interface MarketingPeer {
+  readonly url: string
+  readonly requests: () => readonly PeerRequestSeen[]
+  readonly effects: () => readonly Effect[]
+  readonly faults: { readonly next: (script: readonly FaultInput[]) => void; readonly clear: () => void }
+  readonly stop: () => Promise<void>
+}
+
+interface Peer {
+  readonly dialect: Dialect
+  readonly dedupe: boolean
+  readonly book: EffectBook
+  readonly queue: FaultQueue
+  readonly seen: PeerRequestSeen[]
+  readonly clock: Clock
+  readonly stopped: AbortSignal
+}
+
+const MAX_BODY = 1_048_576
+
+/**
+ * A utility's marketing system that misbehaves on demand, on 127.0.0.1. `POST /__faults` takes a script (an array of
+ * faults), `GET /__effects[/key]` and `GET /__requests` show what it did and saw.
+ */
+export async function startMarketingPeer(options: MarketingPeerOptions): Promise<MarketingPeer> {
+  const stop = new AbortController()
+  const peer: Peer = {
+    dialect: DIALECTS[options.dialect],
+    dedupe: options.dedupe,
+    book: openEffectBook(options.dialect === 'state-grid-east' ? 'SGE-' : 'NMDL', options.historyFile),
+    queue: createFaultQueue(),
+    seen: [],
+    clock: options.clock ?? systemClock,
+    stopped: stop.signal,
+  }
+  const server = http.createServer((request, response) => {
+    handle(peer, request, response).catch(() => response.destroy())
+  })
+  server.listen(options.port ?? 0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests: () => peer.seen,
+    effects: peer.book.all,
+    faults: { next: peer.queue.add, clear: peer.queue.clear },
+    stop: async () => {
+      stop.abort()
+      server.close()
+      server.closeAllConnections()
+      if (server.listening) await once(server, 'close')
+    },
+  }
+}
+
+async function handle(peer: Peer, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  const url = request.url ?? '/'
+  if (url.startsWith('/__')) return control(peer, request, response, url)
+  const body = await readJson(request)
+  const effectKey = header(request, peer.dialect.effectKeyHeader)
+  const reference = body === undefined ? undefined : peer.dialect.referenceIn(body)
+  const fault = peer.queue.take(reference)
+  peer.seen.push({ path: url, effectKey, reference, body, fault: fault?.kind, at: isoTime(peer.clock()) })
+  const known = request.method === 'POST' && peer.dialect.paths.includes(url)
+  if (!known) return answerJson(response, 404, { message: 'not found' })
+
+  if (fault !== undefined && (await misbehaveBefore(peer, fault, response)) === 'done') return
+  const { outcome, receiptNo } = takeEffect(peer, url, effectKey, reference, body)
+  if (fault !== undefined && (await misbehaveAfter(peer, fault, response)) === 'done') return
+  const answer = peer.dialect.answer(outcome, receiptNo)
+  answerJson(response, answer.status, answer.body)
+}
+
+type Handled = 'done' | 'go-on'
+
+async function misbehaveBefore(peer: Peer, fault: Fault, response: http.ServerResponse): Promise<Handled> {
+  if (fault.kind === 'slow') {
+    await pause(peer, fault.ms)
+    return 'go-on'
+  }
+  if (fault.kind === 'timeout') return 'done'
+  if (fault.kind === 'reset') {
+    response.socket?.resetAndDestroy()
+    return 'done'
+  }
+  if (fault.kind === 'status') {
+    if (fault.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(fault.retryAfterSeconds))
+    answerJson(response, fault.status, { message: `scripted ${fault.status}` })
+    return 'done'
+  }
+  if (fault.kind === 'busy' || fault.kind === 'reject') {
+    const answer = peer.dialect.answer(fault.kind === 'busy' ? 'busy' : 'invalid', undefined)
+    answerJson(response, answer.status, answer.body)
+    return 'done'
+  }
+  return 'go-on'
+}
+
+async function misbehaveAfter(peer: Peer, fault: Fault, response: http.ServerResponse): Promise<Handled> {
+  if (fault.kind === 'slow-after') await pause(peer, fault.ms)
+  if (fault.kind === 'reset-after') response.socket?.resetAndDestroy()
+  return fault.kind === 'reset-after' || fault.kind === 'timeout-after' ? 'done' : 'go-on'
+}
+
+function takeEffect(
+  peer: Peer,
+  path: string,
+  effectKey: string,
+  reference: string | undefined,
+  body: Json | undefined,
+): { outcome: PeerOutcome; receiptNo: string | undefined } {
+  if (effectKey === '' || reference === undefined || body === undefined)
+    return { outcome: 'invalid', receiptNo: undefined }
+  const before = peer.dedupe ? peer.book.find(effectKey) : undefined
+  if (before !== undefined) return { outcome: 'duplicate', receiptNo: before.receiptNo }
+  const at = isoTime(peer.clock())
+  const { receiptNo } = peer.book.add({
+    effectKey,
+    path,
+    reference,
+    bodyDigest: sha256Digest(JSON.stringify(body)),
+    at,
+  })
+  return { outcome: 'applied', receiptNo }
+}
+
+async function control(
+  peer: Peer,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  url: string,
+): Promise<void> {
+  if (request.method === 'POST' && url === '/__faults') {
+    const script = faultScript.safeParse(await readJson(request))
+    if (!script.success) return answerJson(response, 400, { message: script.error.message })
+    peer.queue.add(script.data)
+    return answerJson(response, 200, { added: script.data.length })
+  }
+  if (url === '/__effects') return answerJson(response, 200, peer.book.all())
+  if (url === '/__requests') return answerJson(response, 200, peer.seen)
+  const effect = url.startsWith('/__effects/') ? peer.book.find(url.slice('/__effects/'.length)) : undefined
+  return effect === undefined ? answerJson(response, 404, { message: 'not found' }) : answerJson(response, 200, effect)
+}
+
+/** Waits, but not beyond the peer's own end. */
+const pause = (peer: Peer, ms: number): Promise<void> =>
+  sleep(ms, undefined, { signal: peer.stopped }).catch(() => undefined)
+
+const header = (request: http.IncomingMessage, name: string): string => {
+  const value = request.headers[name]
+  return typeof value === 'string' ? value : ''
+}
+
+async function readJson(request: http.IncomingMessage): Promise<Json | undefined> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > MAX_BODY) return undefined
+    chunks.push(chunk)
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Json
+  } catch {
+    return undefined
+  }
+}
+
+function answerJson(
+  response: http.ServerResponse,
+  status: number,
+  body: JsonObject | readonly unknown[] | Effect,
+): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' }).end(JSON.stringify(body))
+}

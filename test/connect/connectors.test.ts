@@ -1,0 +1,43 @@
+import { readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { describe, expect, it } from 'vitest'
+import { testConnector } from '#connect/fixtures.ts'
+import { loadManifest } from '#connect/manifest.ts'
+import type { JsonObject } from '#kernel/json.ts'
+
+const root = path.join(import.meta.dirname, '../..')
+const folders = readdirSync(path.join(root, 'connectors'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name)
+
+it('both utilities have a connector', () => {
+  expect(folders).toEqual(['inner-mongolia-power-marketing', 'state-grid-east-marketing'])
+})
+
+describe.each(folders)('connector %s', (folder) => {
+  const directory = path.join(root, 'connectors', folder)
+
+  it('passes its own fixtures, with at least one for every contract', async () => {
+    const results = await testConnector(directory)
+    expect(results.length).toBeGreaterThan(1)
+    expect(results.filter((result) => result.problems.length > 0)).toEqual([])
+  })
+
+  it('starts its fixtures from data that the schemas accept', async () => {
+    const ajv = new Ajv2020({ strict: false, validateFormats: false })
+    for (const { file, contract, data } of await testConnector(directory)) {
+      const schemaFile = path.join(root, 'schemas', contract.replace(/@\d+$/, ''), '1.0.0.json')
+      const schema = JSON.parse(await readFile(schemaFile, 'utf8')) as JsonObject
+      const validate = ajv.getSchema(String(schema['$id'])) ?? ajv.compile(schema)
+      expect([file, validate(data), validate.errors]).toEqual([file, true, null])
+    }
+  })
+
+  it('is named after its folder and explains itself in at most twenty lines', async () => {
+    expect((await loadManifest(directory)).id).toBe(folder)
+    const readme = await readFile(path.join(directory, 'README.md'), 'utf8')
+    expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(20)
+  })
+})
