@@ -1,0 +1,182 @@
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+import { type Core, composeGateway, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
+import { startLoops } from '#compose-loops.ts'
+import type { Config } from '#config.ts'
+import { type ConnectorHost, type HostTuning, startConnectorHost } from '#connect/host.ts'
+import { loadManifest } from '#connect/manifest.ts'
+import { type DeliveryVerifier, verifyDelivery } from '#exchange/verify-delivery.ts'
+import { type RunningServer, startServer } from '#gateway/http/server.ts'
+import { HubError } from '#kernel/errors.ts'
+import { readPartySigner } from '#parties/key-files.ts'
+import { applySeeds } from '#parties/seed.ts'
+import type { DialectName } from '#sandbox/dialects.ts'
+import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
+import { startEmbeddedPostgres } from '#store/embedded.ts'
+import { migrate } from '#store/migrate.ts'
+import { openKeyRing } from '#trust/key-ring.ts'
+
+export interface RunningStore {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** The configured database, or the embedded one started in the data directory. */
+export async function openStore(config: Config, log: Log): Promise<RunningStore> {
+  if (config.databaseUrl !== undefined) return { url: config.databaseUrl, stop: async () => {} }
+  return startEmbeddedPostgres({
+    dataDir: path.join(config.dataDir, 'postgres'),
+    log: (line) => log({ level: 'info', message: line }),
+  })
+}
+
+/** Schema, hub keys and seeds: what a first start needs and a later one finds in place. */
+export async function prepare(config: Config, databaseUrl: string): Promise<void> {
+  await migrate(databaseUrl)
+  openKeyRing(config.hubKeysFile, true)
+  await applySeeds(databaseUrl, {
+    seedsDir: path.join(PROJECT_ROOT, 'seeds'),
+    keysDir: config.partyKeysDir,
+    hubId: config.hubId,
+    hubKeys: openKeyRing(config.hubKeysFile, false).publicKeys,
+  })
+}
+
+export interface RunningHub {
+  readonly core: Core
+  /** Where the gateway listens, undefined without that role. */
+  readonly url: string | undefined
+  /** Sandbox peers by the party they stand for. */
+  readonly peers: ReadonlyMap<string, MarketingPeer>
+  stop(): Promise<void>
+}
+
+export interface BootOptions {
+  readonly tuning?: HostTuning
+  /** Append-only files in this folder tell an outside checker what the sandbox peers did. */
+  readonly historyDir?: string
+}
+
+const GRACE_MS = 10_000
+
+/** Starts the configured roles in this process: store → core → loops → connectors → gateway. */
+export async function boot(config: Config, log: Log, options: BootOptions = {}): Promise<RunningHub> {
+  const stops: (() => Promise<void>)[] = []
+  const stop = async (): Promise<void> => {
+    for (const step of stops.splice(0).reverse()) await step()
+  }
+  try {
+    const store = await openStore(config, log)
+    stops.push(store.stop)
+    if (config.databaseUrl === undefined) await prepare(config, store.url)
+    const core = await openCore(config, store.url, log)
+    stops.push(core.close)
+    const loops = startLoops(core)
+    stops.push(loops.stop)
+    const peers = new Map<string, MarketingPeer>()
+    if (config.roles.includes('connect')) {
+      for (const directory of connectorFolders()) {
+        const host = await startConnector(core, directory, peers, options)
+        stops.push(() => host.stop(GRACE_MS))
+      }
+      stops.push(async () => {
+        for (const peer of peers.values()) await peer.stop()
+      })
+    }
+    const server = config.roles.includes('gateway') ? await startGateway(core) : undefined
+    if (server !== undefined) stops.push(() => server.stop(GRACE_MS))
+    return { core, url: server?.url, peers, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function startGateway(core: Core): Promise<RunningServer> {
+  let url = core.config.publicUrl
+  const app = composeGateway(core, () => url ?? '')
+  const server = await startServer(app, core.config)
+  url ??= server.url
+  return server
+}
+
+/** Folders in connectors/ are the list. */
+export function connectorFolders(): string[] {
+  const root = path.join(PROJECT_ROOT, 'connectors')
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => path.join(root, entry.name))
+}
+
+async function startConnector(
+  core: Core,
+  directory: string,
+  peers: Map<string, MarketingPeer>,
+  options: BootOptions,
+): Promise<ConnectorHost> {
+  const { config, db, bus, fault, log } = core
+  const manifest = await loadManifest(directory)
+  const signer = readPartySigner(config.partyKeysDir, manifest.party)
+  if (signer === undefined) {
+    throw new HubError('config.invalid', {
+      detail: {
+        zh: `${config.partyKeysDir} 中没有 ${manifest.party} 的密钥`,
+        en: `no key of ${manifest.party} in ${config.partyKeysDir}`,
+      },
+    })
+  }
+  return startConnectorHost({
+    db,
+    bus,
+    directory,
+    endpoint: { url: await endpointOf(config, manifest.endpoint.name, manifest.recipient, peers, options) },
+    hub: config.hubId,
+    verifyDelivery: (delivery) => verifyDelivery(verifierOf(core), delivery),
+    signExchange: (claims) => signer.sign('exchange+jwt', claims),
+    sendExchange: async (token) => {
+      const result = await core.accept(token)
+      if (result.kind === 'refused') throw result.error
+      return { receipt: result.receipt }
+    },
+    faults: fault,
+    onAlert: (alert) => log({ level: 'warn', message: `connector ${manifest.id}: ${JSON.stringify(alert)}` }),
+    onError: (error) => log({ level: 'error', message: `connector ${manifest.id}`, error }),
+    ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
+  })
+}
+
+async function endpointOf(
+  config: Config,
+  name: string,
+  recipient: string,
+  peers: Map<string, MarketingPeer>,
+  options: BootOptions,
+): Promise<string> {
+  const configured = config.endpoints[name]
+  if (configured !== undefined) return configured
+  if (!config.sandbox) {
+    const variable = `ENDPOINT_${name.toUpperCase().replaceAll('-', '_')}`
+    throw new HubError('config.invalid', {
+      detail: { zh: `缺少变量 ${variable}`, en: `the variable ${variable} is missing` },
+    })
+  }
+  const peer = await startMarketingPeer({
+    dialect: recipient as DialectName,
+    dedupe: true,
+    ...(options.historyDir === undefined ? {} : { historyFile: path.join(options.historyDir, `${recipient}.jsonl`) }),
+  })
+  peers.set(recipient, peer)
+  return peer.url
+}
+
+function verifierOf(core: Core): DeliveryVerifier {
+  const hubKeys = new Map(core.keyRing.publicKeys.map((key) => [key.kid, key]))
+  return {
+    hubId: core.config.hubId,
+    hubKey: (kid) => hubKeys.get(kid),
+    issuerKey: (iss, kid) => {
+      const key = core.register.key(kid)
+      return key?.party === iss && key.state !== 'revoked' ? key.publicKey : undefined
+    },
+  }
+}

@@ -1,0 +1,37 @@
+import { rebuildCases } from '#cases/fold.ts'
+import { type Core, openCore } from '#compose.ts'
+import { foldSources } from '#compose-loops.ts'
+import { configFromProcess } from '#config.ts'
+import { findCases } from '#store/case-queries.ts'
+import { openStore } from './boot.ts'
+import { stderrLog } from './log.ts'
+import { printJson, say } from './output.ts'
+
+const NO = 3
+
+/** Cases by any number, one JSON line each; exit code 3 when there is none. */
+export async function showCase(number: string): Promise<number> {
+  const found = await withCore((core) => findCases(core.db, number))
+  for (const one of found) printJson(one)
+  return found.length === 0 ? NO : 0
+}
+
+export async function rebuild(): Promise<void> {
+  const folded = await withCore((core) => rebuildCases(core.db, foldSources(core)))
+  say(`folded ${folded} log positions`)
+}
+
+async function withCore<R>(use: (core: Core) => Promise<R>): Promise<R> {
+  const config = configFromProcess()
+  const store = await openStore(config, stderrLog)
+  try {
+    const core = await openCore(config, store.url, stderrLog)
+    try {
+      return await use(core)
+    } finally {
+      await core.close()
+    }
+  } finally {
+    await store.stop()
+  }
+}

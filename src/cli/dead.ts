@@ -1,0 +1,58 @@
+import { configFromProcess } from '#config.ts'
+import { resumeEndpoint } from '#delivery/breaker.ts'
+import { type ReplayResult, replayDead, skipDead } from '#delivery/replay.ts'
+import { type Db, openDb } from '#store/db.ts'
+import { listDeadLetters } from '#store/dead-letter-queries.ts'
+import { openStore } from './boot.ts'
+import { stderrLog } from './log.ts'
+import { printJson, say } from './output.ts'
+
+const NO = 3
+const MAX_ROWS = 1_000
+
+interface DeadChoice {
+  readonly connector: string
+  readonly delivery: string
+  readonly reason: string
+}
+
+/** Dead letters of a connector, one JSON line each: ids, stage and code, never a payload. */
+export async function listDead(connector: string): Promise<number> {
+  const rows = await withDb((db) => listDeadLetters(db, connector, MAX_ROWS))
+  for (const row of rows) printJson(row)
+  return 0
+}
+
+/** Tries a dead delivery again under the same effect key; exit code 3 and the reason when that would break order. */
+export const replay = (choice: DeadChoice): Promise<number> =>
+  answer(withDb((db) => replayDead(db, { consumer: choice.connector, ...choice })))
+
+/** Gives a dead delivery up so that its key goes on. */
+export const skip = (choice: DeadChoice): Promise<number> =>
+  answer(withDb((db) => skipDead(db, { consumer: choice.connector, ...choice })))
+
+/** Closes the breaker of a connector's endpoint after its cause was mended. */
+export async function resume(connector: string): Promise<void> {
+  await withDb((db) => resumeEndpoint(db, connector))
+  say(`${connector} resumed`)
+}
+
+async function answer(result: Promise<ReplayResult>): Promise<number> {
+  const outcome = await result
+  printJson(outcome)
+  return outcome.done ? 0 : NO
+}
+
+async function withDb<R>(use: (db: Db) => Promise<R>): Promise<R> {
+  const store = await openStore(configFromProcess(), stderrLog)
+  try {
+    const db = openDb(store.url, { max: 1 })
+    try {
+      return await use(db)
+    } finally {
+      await db.destroy()
+    }
+  } finally {
+    await store.stop()
+  }
+}

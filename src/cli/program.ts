@@ -1,0 +1,139 @@
+import { Command, CommanderError } from 'commander'
+import { asHubError } from '#kernel/errors.ts'
+import { printError } from './output.ts'
+
+/** Exit codes (CONSOLE): 0 ok · 1 failed · 2 usage · 3 answered "no" · 5 unreachable. */
+const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 5 } as const
+
+/** What a command answers beside its output: an exit code other than 0. */
+type Answer = (code: number) => void
+
+/**
+ * The CLI `dianqiao`. stdout carries data only; everything else goes to stderr. Each command's module is loaded when
+ * it runs, so that `--help` answers at once.
+ */
+export async function runCli(argv: readonly string[]): Promise<number> {
+  let exitCode: number = EXIT.ok
+  const program = createProgram((code) => {
+    exitCode = code
+  })
+  try {
+    await program.parseAsync([...argv])
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    const hubError = asHubError(error)
+    printError(hubError)
+    if (hubError.code === 'cli.usage') return EXIT.usage
+    return hubError.retriable && hubError.code !== 'hub.internal' ? EXIT.unreachable : EXIT.failed
+  }
+}
+
+function createProgram(answer: Answer): Command {
+  const program = new Command('dianqiao')
+    .description('电桥: signed exchanges between government platforms and power utilities')
+    .exitOverride()
+  addHub(program, answer)
+  addCases(program.command('case').description('cases folded from the log'), answer)
+  addDead(program.command('dead').description('deliveries that a system rejected for good'), answer)
+  addFiles(program, answer)
+  addTokens(program.command('token').description('compact tokens'), answer)
+  return program
+}
+
+function addHub(program: Command, answer: Answer): void {
+  program
+    .command('start')
+    .description('start the configured roles; PostgreSQL and sandbox peers included where none is configured')
+    .action(async () => (await import('./start.ts')).start())
+  program
+    .command('demo')
+    .description('play the main job end to end and check every answer')
+    .option('--json', 'one JSON line a step')
+    .action(async (options: { json?: boolean }) =>
+      answer(await (await import('./demo.ts')).demo(options.json === true)),
+    )
+  program
+    .command('migrate')
+    .description('bring the database to this program’s schema')
+    .action(async () => (await import('./store.ts')).migrateStore())
+  program
+    .command('seed')
+    .description('register the seeded parties; their keys are made here and never leave the key folder')
+    .action(async () => (await import('./store.ts')).seedStore())
+}
+
+function addCases(cases: Command, answer: Answer): void {
+  cases
+    .command('show <number>')
+    .description('a case by any of its numbers')
+    .action(async (number: string) => answer(await (await import('./cases.ts')).showCase(number)))
+  cases
+    .command('rebuild')
+    .description('fold the whole log again')
+    .action(async () => (await import('./cases.ts')).rebuild())
+}
+
+interface DeadOptions {
+  readonly connector: string
+  readonly reason: string
+}
+
+function addDead(dead: Command, answer: Answer): void {
+  dead
+    .command('ls')
+    .description('dead letters of a connector')
+    .requiredOption('--connector <id>', 'connector id')
+    .action(async ({ connector }: DeadOptions) => answer(await (await import('./dead.ts')).listDead(connector)))
+  dead
+    .command('replay <delivery>')
+    .description('try a dead delivery again, with the same effect key')
+    .requiredOption('--connector <id>', 'connector id')
+    .requiredOption('--reason <text>', 'why; it is recorded')
+    .action(async (delivery: string, options: DeadOptions) =>
+      answer(await (await import('./dead.ts')).replay({ delivery, ...options })),
+    )
+  dead
+    .command('skip <delivery>')
+    .description('give a dead delivery up and let its key go on')
+    .requiredOption('--connector <id>', 'connector id')
+    .requiredOption('--reason <text>', 'why; it is recorded')
+    .action(async (delivery: string, options: DeadOptions) =>
+      answer(await (await import('./dead.ts')).skip({ delivery, ...options })),
+    )
+}
+
+function addFiles(program: Command, answer: Answer): void {
+  const connectors = program.command('connector').description('connector folders')
+  connectors
+    .command('test [folder...]')
+    .description('run the fixtures of connector folders, offline')
+    .action(async (folders: string[]) => answer(await (await import('./connectors.ts')).testConnectors(folders)))
+  connectors
+    .command('resume <id>')
+    .description('use the endpoint of a connector again after its breaker was opened')
+    .action(async (id: string) => (await import('./dead.ts')).resume(id))
+  program
+    .command('contract')
+    .description('contracts and schemas')
+    .command('lint')
+    .description('every fault of contracts/ and schemas/')
+    .action(async () => answer(await (await import('./contracts.ts')).lint()))
+}
+
+function addTokens(tokens: Command, answer: Answer): void {
+  tokens
+    .command('sign <typ>')
+    .description('sign claims (JSON on stdin) with a private JWK file')
+    .requiredOption('--key <file>', 'private JWK')
+    .action(async (typ: string, options: { key: string }) => (await import('./tokens.ts')).signToken(typ, options.key))
+  tokens
+    .command('decode')
+    .description('header and claims of a token on stdin; nothing is verified')
+    .action(async () => (await import('./tokens.ts')).decodeToken())
+  tokens
+    .command('verify')
+    .description('verify a token on stdin with a JWK Set file')
+    .requiredOption('--jwks <file>', 'JWK Set or single JWK')
+    .action(async (options: { jwks: string }) => answer(await (await import('./tokens.ts')).verifyToken(options.jwks)))
+}

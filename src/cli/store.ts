@@ -1,0 +1,26 @@
+import { configFromProcess } from '#config.ts'
+import { migrate } from '#store/migrate.ts'
+import { openStore, prepare } from './boot.ts'
+import { stderrLog } from './log.ts'
+import { say } from './output.ts'
+
+export async function migrateStore(): Promise<void> {
+  const store = await openStore(configFromProcess(), stderrLog)
+  try {
+    await migrate(store.url)
+    say('migrated')
+  } finally {
+    await store.stop()
+  }
+}
+
+export async function seedStore(): Promise<void> {
+  const config = configFromProcess()
+  const store = await openStore(config, stderrLog)
+  try {
+    await prepare(config, store.url)
+    say(`seeded; party keys in ${config.partyKeysDir}`)
+  } finally {
+    await store.stop()
+  }
+}

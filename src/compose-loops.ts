@@ -1,0 +1,83 @@
+import { CASES_CURSOR, type FoldSources, foldStep } from '#cases/fold.ts'
+import type { Contract } from '#contracts/contract.ts'
+import { claimsOf, outcomeStep } from '#delivery/outcomes.ts'
+import { relayStep } from '#delivery/relay.ts'
+import { routeStep } from '#delivery/routing.ts'
+import { sweepStep } from '#delivery/sweeper.ts'
+import { aliasesIn, subjectKeysIn } from '#exchange/digests.ts'
+import { type Loop, startLoop } from '#kernel/loop.ts'
+import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
+import { cursorPosition } from '#store/cursor.ts'
+import type { Core } from './compose.ts'
+
+/** Reads cases out of exchanges by what their contracts say. */
+export function foldSources(core: Pick<Core, 'contracts' | 'digests' | 'register'>): FoldSources {
+  const { contracts, digests, register } = core
+  return {
+    contract: (ref) => contracts.get(ref),
+    claimsOf,
+    aliasesOf: (contract: Contract, data, sender) =>
+      aliasesIn(contract.aliases, data, sender).map((alias) => ({ ...alias, key: digests.alias(alias) })),
+    subjectKeysOf: (contract: Contract, data) => subjectKeysIn(digests, contract.opensCase?.subjects ?? [], data),
+    utilityOf: register.utilityOf,
+    platformOf: register.platformOf,
+  }
+}
+
+const POLL_MS = 200
+
+/** The loops of the roles `cases` and `relay`. Each wakes the others when it moved something. */
+export function startLoops(core: Core): { stop(): Promise<void> } {
+  const { config, db, fault, log } = core
+  const loops: Loop[] = []
+  const wakeAll = (): void => {
+    for (const loop of loops) loop.wake()
+  }
+  const start = (name: string, pollMs: number, step: () => Promise<number>): void => {
+    const run = async (): Promise<number> => {
+      const moved = await step()
+      if (moved > 0) wakeAll()
+      return moved
+    }
+    loops.push(startLoop(run, { pollMs, onError: (error) => log({ level: 'error', message: `${name} loop`, error }) }))
+  }
+  if (config.roles.includes('cases')) {
+    const sources = foldSources(core)
+    start('cases', POLL_MS, () => foldStep(db, sources))
+    start('routing', POLL_MS, () =>
+      routeStep(db, {
+        casesPosition: (tx) => cursorPosition(tx, CASES_CURSOR),
+        aliasesIntroduced,
+        divisionsByAlias,
+        utilityOf: core.register.utilityOf,
+      }),
+    )
+  }
+  if (config.roles.includes('relay')) {
+    start('relay', POLL_MS, () => relayStep(db, core.bus, config.hubId, fault))
+    start('outcomes', POLL_MS, () => outcomeStep(db, fault))
+    start('sweeper', config.sweepEveryMs, () => sweep(core))
+  }
+  core.onCommit(wakeAll)
+  return {
+    async stop() {
+      await Promise.all(loops.map((loop) => loop.stop()))
+    },
+  }
+}
+
+async function sweep(core: Core): Promise<number> {
+  const { reopened, announced } = await sweepStep({
+    db: core.db,
+    clock: core.clock,
+    hubId: core.config.hubId,
+    signer: core.keyRing.signer,
+    republishAfterMs: core.config.republishAfterMs,
+    isNotice: (ref) => core.contracts.get(ref)?.kind === 'notice',
+    acceptOwn: async (token) => {
+      const result = await core.accept(token)
+      if (result.kind === 'refused') throw result.error
+    },
+  })
+  return reopened + announced
+}

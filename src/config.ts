@@ -1,0 +1,106 @@
+import path from 'node:path'
+import { z } from 'zod'
+import { HubError } from '#kernel/errors.ts'
+import { PARTY_ID } from '#kernel/ids.ts'
+
+export const ROLES = ['gateway', 'relay', 'connect', 'cases'] as const
+export type Role = (typeof ROLES)[number]
+
+const milliseconds = z.coerce.number().int().min(1)
+
+const schema = z.object({
+  HUB_ID: z.string().regex(PARTY_ID).default('dianqiao'),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATA_DIR: z.string().min(1).optional(),
+  HUB_KEYS_FILE: z.string().min(1).optional(),
+  PARTY_KEYS_DIR: z.string().min(1).optional(),
+  ROLES: z
+    .string()
+    .default(ROLES.join(','))
+    .transform((text) => text.split(',').map((role) => role.trim()))
+    .pipe(z.array(z.enum(ROLES)).min(1)),
+  SANDBOX: z.enum(['on', 'off']).optional(),
+  RELAY_REPUBLISH_AFTER_MS: milliseconds.default(600_000),
+  SWEEP_EVERY_MS: milliseconds.default(30_000),
+  UNPROVEN_PER_SECOND: z.coerce.number().int().min(1).default(200),
+  UNPROVEN_BURST: z.coerce.number().int().min(1).default(2_000),
+  FAULT_POINT: z
+    .string()
+    .regex(/^[a-z]+\.[a-z-]+(:\d+)?$/)
+    .optional(),
+})
+
+export interface Config {
+  readonly hubId: string
+  readonly host: string
+  readonly port: number
+  /** Where parties reach the hub; without it, where it listens. */
+  readonly publicUrl: string | undefined
+  /** An own PostgreSQL; without it the embedded one in `dataDir`. */
+  readonly databaseUrl: string | undefined
+  readonly dataDir: string
+  readonly hubKeysFile: string
+  readonly partyKeysDir: string
+  readonly roles: readonly Role[]
+  /** Scripted peers instead of the utilities' systems; by default where no endpoint is configured. */
+  readonly sandbox: boolean
+  /** Base URL by endpoint name of the connector manifests, from ENDPOINT_<NAME>. */
+  readonly endpoints: Readonly<Record<string, string>>
+  readonly republishAfterMs: number
+  readonly sweepEveryMs: number
+  readonly unprovenPerSecond: number
+  readonly unprovenBurst: number
+  /** `point` or `point:n`: the process kills itself when it reaches the point the n-th time (crash tests). */
+  readonly faultPoint: string | undefined
+}
+
+const ENDPOINT = /^ENDPOINT_([A-Z0-9_]+)$/
+
+/** Reads and checks the environment once; every fault is listed. An empty variable counts as absent. */
+export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
+  const parsed = schema.safeParse(given)
+  if (!parsed.success) {
+    throw new HubError('config.invalid', {
+      violations: parsed.error.issues.map((issue) => ({
+        pointer: `/${issue.path.join('/')}`,
+        rule: issue.code,
+        message: { zh: `变量取值有误：${issue.message}`, en: `the variable is wrong: ${issue.message}` },
+      })),
+    })
+  }
+  const v = parsed.data
+  // PostgreSQL runs as an unprivileged user when we are root, so its data cannot stand in root's own folders.
+  const dataDir = path.resolve(v.DATA_DIR ?? (isRoot ? '/var/lib/dianqiao' : '.dianqiao'))
+  const endpoints = Object.fromEntries(
+    Object.entries(given).flatMap(([name, value]) => {
+      const endpoint = ENDPOINT.exec(name)?.[1]
+      return endpoint === undefined ? [] : [[endpoint.toLowerCase().replaceAll('_', '-'), String(value)]]
+    }),
+  )
+  return Object.freeze({
+    hubId: v.HUB_ID,
+    host: v.HOST,
+    port: v.PORT,
+    publicUrl: v.PUBLIC_URL?.replace(/\/+$/, ''),
+    databaseUrl: v.DATABASE_URL,
+    dataDir,
+    hubKeysFile: path.resolve(v.HUB_KEYS_FILE ?? path.join(dataDir, 'keys', 'hub.json')),
+    partyKeysDir: path.resolve(v.PARTY_KEYS_DIR ?? path.join(dataDir, 'keys', 'parties')),
+    roles: v.ROLES,
+    sandbox: v.SANDBOX === undefined ? Object.keys(endpoints).length === 0 : v.SANDBOX === 'on',
+    endpoints,
+    republishAfterMs: v.RELAY_REPUBLISH_AFTER_MS,
+    sweepEveryMs: v.SWEEP_EVERY_MS,
+    unprovenPerSecond: v.UNPROVEN_PER_SECOND,
+    unprovenBurst: v.UNPROVEN_BURST,
+    faultPoint: v.FAULT_POINT,
+  })
+}
+
+/** The process environment; the one place that reads it. */
+export const configFromProcess = (overrides: NodeJS.ProcessEnv = {}): Config =>
+  readConfig({ ...process.env, ...overrides }, process.getuid?.() === 0)

@@ -1,0 +1,21 @@
+import { atPointer, type Json, type JsonObject } from '#kernel/json.ts'
+
+/** Only the granted members of a document, in its own order; a field names a top-level member. */
+export function minimise(data: JsonObject, fields: readonly string[]): JsonObject {
+  const granted = new Set(fields)
+  return Object.fromEntries(Object.entries(data).filter(([name]) => granted.has(name)))
+}
+
+/** The day in Asia/Shanghai (UTC+8, no daylight saving since 1991), YYYY-MM-DD. */
+const shanghaiDay = (ms: number): string => new Date(ms + 8 * 3_600_000).toISOString().slice(0, 10)
+
+/** Expiry is the clock's, not the issuer's: an ACTIVE document past its last day is EXPIRED. */
+export function statusAt(status: string, validTo: string | null, nowMs: number): string {
+  return status === 'ACTIVE' && validTo !== null && validTo < shanghaiDay(nowMs) ? 'EXPIRED' : status
+}
+
+/** A string that a pointer finds, or undefined. */
+export function textAt(data: Json, pointer: string): string | undefined {
+  const value = atPointer(data, pointer)
+  return typeof value === 'string' ? value : undefined
+}

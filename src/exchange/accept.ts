@@ -1,0 +1,234 @@
+import type { Contract, ContractSet } from '#contracts/contract.ts'
+import { checkRules } from '#contracts/rules.ts'
+import { validateData } from '#contracts/validate.ts'
+import { type Clock, numericDate } from '#kernel/clock.ts'
+import { asHubError, HubError, violated } from '#kernel/errors.ts'
+import { newExchangeId, uuidv7 } from '#kernel/ids.ts'
+import { atPointer } from '#kernel/json.ts'
+import type { Origin } from '#kernel/origin.ts'
+import type { ReplayRow } from '#store/exchange-queries.ts'
+import type { ExchangeRow } from '#store/log-commit.ts'
+import { checkAudience, checkFreshness, type ExchangeClaims, readClaims } from '#trust/claims.ts'
+import type { Signer } from '#trust/sign.ts'
+import type { Committed, Committer } from './committer.ts'
+import type { Digests } from './digests.ts'
+import type { PartyRegister } from './party-register.ts'
+import { planDeliveries, projectDocument } from './plan.ts'
+import { originOf, originSuffices, type Progress, type Proven, proveParty } from './prove.ts'
+import type { Refuse, Refused } from './refuse.ts'
+
+export interface AcceptDeps {
+  readonly hubId: string
+  readonly clock: Clock
+  readonly contracts: ContractSet
+  readonly register: PartyRegister
+  readonly digests: Digests
+  readonly signer: Signer
+  readonly committer: Committer
+  readonly findReplay: (iss: string, jti: string) => Promise<ReplayRow | undefined>
+  readonly refuse: Refuse
+  /** The log head as this node knows it: every position it will get is greater. */
+  readonly knownHead: () => number
+}
+
+/** A signed receipt for what is durable, or a refusal: signed once the token was read whole. */
+export type Acceptance =
+  | { readonly kind: 'accepted'; readonly exchange: string; readonly receipt: string; readonly replayed: boolean }
+  | Refused
+
+/** Above every contract's own cap; what is larger is not even read. */
+export const MAX_TOKEN_BYTES = 1_048_576
+
+/**
+ * The one acceptance path (DESIGN §5a): prove → claims → contract → right → schema → rules → commit. Everything up
+ * to the commit is synchronous, so exchanges submitted one after the other are queued in that order.
+ *
+ * Throws only what is nobody's fault and may pass: `hub.busy`, `hub.store_unavailable`. Nothing was accepted then,
+ * or the outcome is unknown and the same jti is safe.
+ */
+export async function accept(deps: AcceptDeps, text: string): Promise<Acceptance> {
+  const progress: Progress = {}
+  let claims: ExchangeClaims | undefined
+  try {
+    const proven = proveParty(deps.register, text, { typ: 'exchange+jwt', maxBytes: MAX_TOKEN_BYTES }, progress)
+    claims = readClaims('exchange+jwt', proven.token.claims)
+    const row = judge(deps, proven, claims)
+    return toAcceptance(await deps.committer.submit(row))
+  } catch (thrown) {
+    const error = asHubError(thrown)
+    if (error.retriable) throw error
+    const original = claims && (await findOriginal(deps, claims))
+    if (original === 'conflict') return deps.refuse(new HubError('exchange.conflict'), progress)
+    return original ?? deps.refuse(error, progress)
+  }
+}
+
+/** Claims against the contract, the right to send, schema and rules; then the row as it is committed. */
+function judge(deps: AcceptDeps, proven: Proven, claims: ExchangeClaims): ExchangeRow {
+  const nowMs = deps.clock()
+  checkAudience(claims, deps.hubId)
+  const contract = deps.contracts.get(claims.contract)
+  if (contract === undefined) {
+    throw violated('contract.unknown', '/contract', 'contract', '合同不存在或版本未发布', 'no such contract or version')
+  }
+  if (contract.kind === 'query') throw new HubError('contract.kind_wrong')
+  if (proven.token.text.length > contract.maxBytes) throw new HubError('token.too_large')
+  checkFreshness(claims, { nowMs, maxAgeSeconds: contract.maxAgeSeconds })
+  const origin = checkRight(deps, proven, claims, contract, nowMs)
+  checkBinding(contract, claims)
+  const violations = validateData(contract, claims.data)
+  if (violations.length > 0) throw new HubError('contract.schema_violated', { violations })
+  const { errors } = checkRules(contract, { data: claims.data, claims: proven.token.claims, nowMs })
+  if (errors.length > 0) throw new HubError('contract.rule_violated', { violations: errors })
+  return rowOf(deps, proven, claims, contract, origin, nowMs)
+}
+
+function checkRight(
+  deps: AcceptDeps,
+  proven: Proven,
+  claims: ExchangeClaims,
+  contract: Contract,
+  nowMs: number,
+): Origin {
+  const principal = claims.obo === undefined ? proven.party : deps.register.party(claims.obo)
+  if (claims.obo !== undefined && !deps.register.hasMandate(claims.iss, claims.obo, contract.ref, nowMs)) {
+    throw violated(
+      'right.no_mandate',
+      '/obo',
+      `mandate:${contract.ref}`,
+      `没有代 ${claims.obo} 发送 ${contract.ref} 的授权`,
+      `no mandate to send ${contract.ref} for ${claims.obo}`,
+    )
+  }
+  const provides = contract.providers.some((provider) =>
+    'party' in provider ? provider.party === principal?.id : principal?.roles.includes(provider.role) === true,
+  )
+  if (!provides) {
+    throw violated(
+      'right.missing',
+      '/contract',
+      `send:${contract.ref}`,
+      `无权发送 ${contract.ref}`,
+      `no right to send ${contract.ref}`,
+    )
+  }
+  const origin = originOf(proven)
+  if (!originSuffices(origin, contract.minOrigin)) {
+    throw violated(
+      'right.missing',
+      '/contract',
+      `origin:${contract.minOrigin}`,
+      `${contract.ref} 至少要求 ${contract.minOrigin}`,
+      `${contract.ref} asks for ${contract.minOrigin} at least`,
+    )
+  }
+  if (claims.act !== proven.key.agent) {
+    throw violated(
+      'token.claims_invalid',
+      '/act',
+      'act',
+      'act 须为登记的代签连接器',
+      'act must be the agent the key is registered for',
+    )
+  }
+  return origin
+}
+
+function checkBinding(contract: Contract, claims: ExchangeClaims): void {
+  if (atPointer(claims.data, contract.sub) !== claims.sub) {
+    throw violated(
+      'contract.claim_mismatch',
+      '/sub',
+      'sub',
+      `sub 须等于 data${contract.sub}`,
+      `sub must equal data${contract.sub}`,
+    )
+  }
+  if (
+    contract.caseNo !== undefined &&
+    claims.caseNo !== undefined &&
+    atPointer(claims.data, contract.caseNo) !== claims.caseNo
+  ) {
+    throw violated(
+      'contract.claim_mismatch',
+      '/caseNo',
+      'caseNo',
+      `caseNo 须等于 data${contract.caseNo}`,
+      `caseNo must equal data${contract.caseNo}`,
+    )
+  }
+  if (claims.supersedes !== undefined && claims.supersedes.iss !== claims.iss) {
+    throw violated(
+      'token.claims_invalid',
+      '/supersedes/iss',
+      'supersedes',
+      '只能取代本方的交换',
+      'only an own exchange can be superseded',
+    )
+  }
+}
+
+function rowOf(
+  deps: AcceptDeps,
+  { token }: Proven,
+  claims: ExchangeClaims,
+  contract: Contract,
+  origin: Origin,
+  nowMs: number,
+): ExchangeRow {
+  const id = newExchangeId(nowMs)
+  const contentDigest = deps.digests.content(claims)
+  const { iss, jti } = claims
+  const receipt = deps.signer.sign('receipt+jwt', {
+    iss: deps.hubId,
+    aud: iss,
+    iat: numericDate(nowMs),
+    jti: uuidv7(nowMs),
+    exchange: id,
+    of: { iss, jti, contract: contract.ref, tokenDigest: token.digest, contentDigest },
+    posAfter: deps.knownHead(),
+    acceptedAt: numericDate(nowMs),
+    origin,
+  })
+  return {
+    id,
+    iss,
+    jti,
+    contract: contract.ref,
+    sub: claims.sub,
+    caseNo: claims.caseNo,
+    obo: claims.obo,
+    origin,
+    orderKey: deps.digests.orderKey(contract, claims),
+    contentDigest,
+    acceptedAtMs: nowMs,
+    token: token.text,
+    receipt,
+    deliveries: planDeliveries(contract, claims, deps.digests, deps.register, nowMs),
+    document: projectDocument(contract, claims, deps.digests),
+  }
+}
+
+const toAcceptance = ({ exchange, receipt, replayed }: Committed): Acceptance => ({
+  kind: 'accepted',
+  exchange,
+  receipt,
+  replayed,
+})
+
+/**
+ * The replay look-up precedes every refusal of a token whose claims were read: the same content answers the original
+ * receipt at any age and whatever changed since; other content under a used jti is a conflict, whatever else it is.
+ */
+async function findOriginal(deps: AcceptDeps, claims: ExchangeClaims): Promise<Acceptance | 'conflict' | undefined> {
+  if (claims.aud !== deps.hubId) return undefined
+  let seen: ReplayRow | undefined
+  try {
+    seen = await deps.findReplay(claims.iss, claims.jti)
+  } catch (cause) {
+    throw new HubError('hub.store_unavailable', { cause, retryAfterSeconds: 1 })
+  }
+  if (seen === undefined) return undefined
+  if (seen.content_digest !== deps.digests.content(claims)) return 'conflict'
+  return { kind: 'accepted', exchange: seen.exchange, receipt: seen.receipt, replayed: true }
+}

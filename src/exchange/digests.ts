@@ -1,0 +1,81 @@
+import type { AliasSource, Contract, SubjectPointers } from '#contracts/contract.ts'
+import { canonicalJson, keyedDigest } from '#kernel/canonical.ts'
+import { atPointer, isJsonObject, type Json, type JsonObject } from '#kernel/json.ts'
+import type { ExchangeClaims } from '#trust/claims.ts'
+
+/** The numbers a case is known by (DOMAIN §4): 办件编号, applicationNo, 投资项目编号, each unique at its issuer. */
+export interface Alias {
+  readonly scheme: string
+  readonly issuer: string
+  readonly number: string
+}
+
+/**
+ * Keyed digests under one hub key, each with its own prefix so that none can stand for another. They let the store
+ * compare numbers of persons and cases without holding them.
+ */
+export interface Digests {
+  /** What makes two exchanges the same: contract, sub, caseNo, obo, data; absent members left out. */
+  content(claims: ExchangeClaims): string
+  orderKey(contract: Contract, claims: ExchangeClaims): string
+  alias(alias: Alias): string
+  subject(codeType: string, code: string): string
+}
+
+/** 132 bits of a keyed digest: enough never to collide, short enough for indexes. */
+const SHORT = 22
+
+export function createDigests(key: Buffer): Digests {
+  const short = (kind: string, text: string): string => keyedDigest(key, `${kind}\n${text}`).slice(0, SHORT)
+  return {
+    content: ({ contract, sub, caseNo, obo, data }) =>
+      keyedDigest(
+        key,
+        canonicalJson({
+          contract,
+          sub,
+          ...(caseNo === undefined ? {} : { caseNo }),
+          ...(obo === undefined ? {} : { obo }),
+          data,
+        }),
+      ),
+    orderKey: (contract, claims) => short('order', orderText(contract, claims)),
+    alias: ({ scheme, issuer, number }) => short('alias', canonicalJson([scheme, issuer, number])),
+    // The check character of a resident id may be written x or X (GB 11643): one person, one key.
+    subject: (codeType, code) => short('subject', canonicalJson([codeType, code.toUpperCase()])),
+  }
+}
+
+function orderText(contract: Contract, claims: ExchangeClaims): string {
+  const named = contract.orderKey === undefined ? undefined : atPointer(claims.data, contract.orderKey)
+  return typeof named === 'string' ? named : (claims.caseNo ?? claims.sub)
+}
+
+/** The aliases that data under a contract carries; `sender` is `obo` where the exchange has one, else `iss`. */
+export function aliasesIn(sources: readonly AliasSource[], data: Json, sender: string): Alias[] {
+  return sources.flatMap((source) => {
+    if ('list' in source) return listed(atPointer(data, source.list))
+    const number = atPointer(data, source.number)
+    return typeof number === 'string' ? [{ scheme: source.scheme, issuer: sender, number }] : []
+  })
+}
+
+function listed(value: Json | undefined): Alias[] {
+  if (!Array.isArray(value)) return []
+  return value
+    .filter(isJsonObject)
+    .flatMap(({ scheme, issuer, number }) =>
+      typeof scheme === 'string' && typeof issuer === 'string' && typeof number === 'string'
+        ? [{ scheme, issuer, number }]
+        : [],
+    )
+}
+
+/** The keyed subjects that pointers find in data. */
+export function subjectKeysIn(digests: Digests, pointers: readonly SubjectPointers[], data: JsonObject): string[] {
+  return pointers.flatMap(({ codeType, code }) => {
+    const type = atPointer(data, codeType)
+    const value = atPointer(data, code)
+    return typeof type === 'string' && typeof value === 'string' ? [digests.subject(type, value)] : []
+  })
+}

@@ -1,0 +1,46 @@
+import type { PublicKey } from '#trust/keys.ts'
+
+/** A party as acceptance needs it. */
+export interface Party {
+  readonly id: string
+  readonly nameZh: string
+  readonly nameEn: string
+  readonly roles: readonly string[]
+  readonly divisions: readonly string[]
+  /** `bus`: a connector consumes for it; `inbox`: it pulls. */
+  readonly channel: 'bus' | 'inbox'
+  readonly status: 'active' | 'suspended'
+}
+
+export interface RegisteredKey {
+  readonly party: string
+  /** The agent that holds this key for the party, or undefined when the party holds it itself. */
+  readonly agent: string | undefined
+  readonly state: 'pending' | 'active' | 'verify-only' | 'retired' | 'revoked'
+  readonly publicKey: PublicKey
+}
+
+export interface Grant {
+  readonly id: string
+  readonly contract: string
+  readonly purpose: string
+  readonly fields: readonly string[]
+  readonly legalBases: readonly string[]
+}
+
+/**
+ * The register as a consistent picture in memory. Every question throws `hub.store_unavailable` when the picture
+ * could not be refreshed in time: nobody is let in on stale rights.
+ */
+export interface PartyRegister {
+  party(id: string): Party | undefined
+  key(kid: string): RegisteredKey | undefined
+  hasMandate(agent: string, principal: string, contract: string, atMs: number): boolean
+  /** The agent itself and everybody it may send this contract for. */
+  actsFor(agent: string, contract: string, atMs: number): readonly string[]
+  grants(party: string, contract: string, atMs: number): readonly Grant[]
+  /** The utility that serves a division: longest prefix, dated. */
+  utilityOf(division: string, atMs: number): string | undefined
+  /** The approval platform of a division: the one named for the longest prefix of the code. */
+  platformOf(division: string): string | undefined
+}

@@ -1,0 +1,119 @@
+import type { Contract, RoutingTarget } from '#contracts/contract.ts'
+import { newDeliveryId } from '#kernel/ids.ts'
+import { atPointer, isJsonObject } from '#kernel/json.ts'
+import type { DeliveryRow, DocumentRow } from '#store/log-commit.ts'
+import type { ExchangeClaims } from '#trust/claims.ts'
+import { aliasesIn, type Digests } from './digests.ts'
+import type { PartyRegister } from './party-register.ts'
+
+/** Where an exchange goes when nobody can be named yet: it waits under these aliases. */
+type Destination =
+  | { readonly recipient: string }
+  | { readonly unrouted: true; readonly fallbackDivision: string | undefined }
+
+/**
+ * One delivery row per recipient that the contract's routing names (DESIGN §7). Nobody gets back what it sent, and
+ * nobody gets it twice.
+ */
+export function planDeliveries(
+  contract: Contract,
+  claims: ExchangeClaims,
+  digests: Digests,
+  register: PartyRegister,
+  nowMs: number,
+): DeliveryRow[] {
+  const senders = new Set([claims.iss, claims.obo])
+  const recipients = new Set<string>()
+  const rows: DeliveryRow[] = []
+  const deliverByMs = nowMs + contract.deliverBySeconds * 1000
+  for (const target of contract.routing) {
+    const found = destination(target, claims, register, nowMs)
+    if (found === undefined) continue
+    const id = newDeliveryId(nowMs)
+    if ('recipient' in found) {
+      if (senders.has(found.recipient) || recipients.has(found.recipient)) continue
+      recipients.add(found.recipient)
+      rows.push({
+        id,
+        recipient: found.recipient,
+        state: 'accepted',
+        aliasKeys: [],
+        fallbackDivision: undefined,
+        deliverByMs,
+      })
+    } else {
+      const aliases = aliasesIn(contract.aliases, claims.data, claims.obo ?? claims.iss)
+      const aliasKeys = target.to === 'case-utility' ? aliases.map(digests.alias) : []
+      rows.push({
+        id,
+        recipient: undefined,
+        state: 'unrouted',
+        aliasKeys,
+        fallbackDivision: found.fallbackDivision,
+        deliverByMs,
+      })
+    }
+  }
+  return rows
+}
+
+function destination(
+  target: RoutingTarget,
+  claims: ExchangeClaims,
+  register: PartyRegister,
+  nowMs: number,
+): Destination | undefined {
+  const textAt = (pointer: string): string | undefined => {
+    const value = atPointer(claims.data, pointer)
+    return typeof value === 'string' ? value : undefined
+  }
+  switch (target.to) {
+    case 'none':
+      return undefined
+    case 'case-utility':
+      return {
+        unrouted: true,
+        fallbackDivision: target.fallbackDivision === undefined ? undefined : textAt(target.fallbackDivision),
+      }
+    case 'division-utility': {
+      const division = textAt(target.division)
+      return named(division === undefined ? undefined : register.utilityOf(division, nowMs), division)
+    }
+    case 'division-platform': {
+      const division = textAt(target.division)
+      return named(division === undefined ? undefined : register.platformOf(division), undefined)
+    }
+    case 'pointer': {
+      const party = textAt(target.pointer)
+      return named(party !== undefined && register.party(party) !== undefined ? party : undefined, undefined)
+    }
+  }
+}
+
+const named = (recipient: string | undefined, fallbackDivision: string | undefined): Destination =>
+  recipient === undefined ? { unrouted: true, fallbackDivision } : { recipient }
+
+/** The projection of a document that is committed with its exchange; undefined for other kinds. */
+export function projectDocument(contract: Contract, claims: ExchangeClaims, digests: Digests): DocumentRow | undefined {
+  const pointers = contract.document
+  if (pointers === undefined) return undefined
+  const textAt = (pointer: string): string | undefined => {
+    const value = atPointer(claims.data, pointer)
+    return typeof value === 'string' ? value : undefined
+  }
+  const list = atPointer(claims.data, pointers.holders.list)
+  const holders = (Array.isArray(list) ? list : []).filter(isJsonObject).flatMap((holder) => {
+    const codeType = atPointer(holder, pointers.holders.codeType)
+    const code = atPointer(holder, pointers.holders.code)
+    return typeof codeType === 'string' && typeof code === 'string' ? [digests.subject(codeType, code)] : []
+  })
+  return {
+    contract: contract.ref,
+    identifier: textAt(pointers.identifier) ?? claims.sub,
+    version: textAt(pointers.version) ?? '',
+    status: pointers.statuses[textAt(pointers.status) ?? ''] ?? 'OTHER',
+    statusAt: textAt(pointers.statusTime) ?? new Date(claims.iat * 1000).toISOString(),
+    validTo: textAt(pointers.validTo),
+    holderKeys: [...new Set(holders)],
+  }
+}

@@ -1,0 +1,74 @@
+import { randomUUID } from 'node:crypto'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import type { Context } from 'hono'
+import type { Refused } from '#exchange/refuse.ts'
+import { asHubError, HubError, violated } from '#kernel/errors.ts'
+import { type Problem, problemOf } from '../problem.ts'
+import type { GatewayDeps } from './deps.ts'
+
+export const newInstance = (): string => `urn:uuid:${randomUUID()}`
+
+/** Any thrown value as an answer; what is not ours leaves as one fixed sentence and an instance to quote. */
+export function answerError(deps: GatewayDeps, thrown: unknown, refusal?: string): Response {
+  const error = asHubError(thrown)
+  const instance = newInstance()
+  if (error.code === 'hub.internal' || error.code === 'hub.store_unavailable') {
+    deps.log({ level: 'error', message: error.code, error: error.cause ?? error, instance })
+  }
+  return problemResponse(problemOf(error, instance, refusal), error.retryAfterSeconds)
+}
+
+/** A refusal; what proves no party is limited by its source. */
+export function answerRefusal(deps: GatewayDeps, c: Context, refused: Refused): Response {
+  if (!refused.proven && !deps.unproven.take(sourceOf(c))) {
+    return answerError(deps, new HubError('limit.exceeded', { retryAfterSeconds: 1 }))
+  }
+  return answerError(deps, refused.error, refused.refusal)
+}
+
+function problemResponse(problem: Problem, retryAfterSeconds: number | undefined): Response {
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }
+  if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="dianqiao"'
+  if (retryAfterSeconds !== undefined) headers['retry-after'] = String(retryAfterSeconds)
+  else if (problem.status === 503) headers['retry-after'] = '1'
+  return new Response(JSON.stringify(problem), { status: problem.status, headers })
+}
+
+function sourceOf(c: Context): string {
+  try {
+    return getConnInfo(c).remote.address ?? 'unknown'
+  } catch {
+    return 'in-process'
+  }
+}
+
+/** Media type of the request without parameters, lower case. */
+export function requireMediaType(c: Context, expected: string): void {
+  const given = (c.req.header('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase()
+  if (given !== expected) {
+    throw violated(
+      'http.unsupported_media_type',
+      '',
+      'content-type',
+      `Content-Type 应为 ${expected}`,
+      `Content-Type must be ${expected}`,
+    )
+  }
+}
+
+/** The party behind the Bearer `request+jwt` of this request. */
+export function bearerParty(deps: GatewayDeps, c: Context, maxAgeSeconds = 60): string {
+  const header = c.req.header('authorization') ?? ''
+  const token = /^Bearer +([^ ]+)$/i.exec(header)?.[1]
+  if (token === undefined) {
+    throw violated(
+      'token.malformed',
+      '',
+      'authorization',
+      '需要 Authorization: Bearer <request+jwt>',
+      'Authorization: Bearer <request+jwt> is required',
+    )
+  }
+  const url = `${deps.publicUrl()}${new URL(c.req.url).pathname}`
+  return deps.authenticate(token, { method: c.req.method, url, maxAgeSeconds }).id
+}

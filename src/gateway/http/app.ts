@@ -1,0 +1,87 @@
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { bodyLimit } from 'hono/body-limit'
+import { MAX_TOKEN_BYTES } from '#exchange/accept.ts'
+import { HubError, type Violation } from '#kernel/errors.ts'
+import { answerError } from './answers.ts'
+import type { GatewayDeps } from './deps.ts'
+import { pushBatch } from './routes/batch.ts'
+import { pushExchange } from './routes/exchanges.ts'
+import { pullInbox } from './routes/inbox.ts'
+import { publicRoutes } from './routes/public.ts'
+import { askQuery } from './routes/queries.ts'
+import { getCase, getExchange } from './routes/status.ts'
+
+const BATCH_BYTES = 16 * 1024 * 1024
+
+/** The Hono app for parties. It opens no port: tests call `app.request()`, `server.ts` serves it. */
+export function createGateway(deps: GatewayDeps): OpenAPIHono {
+  const app = new OpenAPIHono({ defaultHook: refuseInvalidParameters })
+  const tooLarge = (): Response => answerError(deps, new HubError('http.body_too_large'))
+  app.use('/v1/exchanges', bodyLimit({ maxSize: MAX_TOKEN_BYTES, onError: tooLarge }))
+  app.use('/v1/queries', bodyLimit({ maxSize: MAX_TOKEN_BYTES, onError: tooLarge }))
+  app.use('/v1/exchanges/batch', bodyLimit({ maxSize: BATCH_BYTES, onError: tooLarge }))
+  pushBatch(app, deps)
+  pushExchange(app, deps)
+  askQuery(app, deps)
+  getExchange(app, deps)
+  getCase(app, deps)
+  pullInbox(app, deps)
+  publicRoutes(app, deps)
+  app.openAPIRegistry.registerComponent('securitySchemes', 'request', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'request+jwt',
+    description: 'Signed by the party, bound to method and URL, at most 60 s (inbox polling 10 min)',
+  })
+  app.get('/openapi.json', (c) => c.json(openApiDocument(app, deps)))
+  app.notFound((c) => {
+    const allowed = methodsOf(app, c.req.path)
+    if (allowed.length === 0) return answerError(deps, new HubError('http.not_found'))
+    const response = answerError(deps, new HubError('http.method_not_allowed'))
+    response.headers.set('allow', allowed.join(', '))
+    return response
+  })
+  app.onError((error) => answerError(deps, error))
+  return app
+}
+
+function openApiDocument(app: OpenAPIHono, deps: GatewayDeps): object {
+  return app.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: {
+      title: '电桥 Dianqiao',
+      version: '1',
+      description: 'Signed exchanges between government service platforms and power utilities',
+    },
+    servers: [{ url: deps.publicUrl() }],
+  })
+}
+
+interface ParameterResult {
+  readonly success: boolean
+  readonly error?: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly code: string }[] }
+}
+
+function refuseInvalidParameters(result: ParameterResult): void {
+  if (result.success) return
+  const violations: Violation[] = (result.error?.issues ?? []).map((issue) => ({
+    pointer: `/${issue.path.map(String).join('/')}`,
+    rule: issue.code,
+    message: { zh: '参数不符合接口文档', en: 'the parameter does not match the API document' },
+  }))
+  throw new HubError('http.bad_request', { violations })
+}
+
+/** Methods that the resource behind a path does take. */
+function methodsOf(app: OpenAPIHono, path: string): string[] {
+  const methods = app.routes
+    .filter((route) => route.method !== 'ALL' && matches(route.path, path))
+    .map((route) => route.method)
+  return [...new Set(methods)]
+}
+
+function matches(pattern: string, path: string): boolean {
+  const wanted = pattern.split('/')
+  const given = path.split('/')
+  return wanted.length === given.length && wanted.every((part, index) => part.startsWith(':') || part === given[index])
+}

@@ -1,0 +1,34 @@
+import type { ContractSet } from '#contracts/contract.ts'
+import type { Pulled } from '#delivery/pull.ts'
+import type { ExchangeStatus } from '#delivery/status.ts'
+import type { QueryResult } from '#documents/query.ts'
+import type { Acceptance } from '#exchange/accept.ts'
+import type { Party } from '#exchange/party-register.ts'
+import type { Clock } from '#kernel/clock.ts'
+import type { SourceLimit } from './source-limit.ts'
+
+/** Everything the HTTP edge calls; `compose.ts` binds it. */
+export interface GatewayDeps {
+  readonly hubId: string
+  /** Where parties reach the hub; asked for at each request, since a free port is known only once it listens. */
+  readonly publicUrl: () => string
+  readonly clock: Clock
+  readonly contracts: ContractSet
+  readonly accept: (token: string) => Promise<Acceptance>
+  readonly query: (token: string) => Promise<QueryResult>
+  readonly authenticate: (token: string, request: { method: string; url: string; maxAgeSeconds: number }) => Party
+  readonly status: (exchange: string, party: string) => Promise<ExchangeStatus>
+  /** Deliveries for a party and for those it may acknowledge for. */
+  readonly pull: (party: string, limit: number, waitSeconds: number, signal: AbortSignal) => Promise<Pulled[]>
+  readonly caseProgress: (number: string, party: string) => Promise<readonly object[]>
+  readonly jwks: () => object
+  /** What keeps this node from serving, empty when it is ready. */
+  readonly notReady: () => Promise<readonly string[]>
+  readonly unproven: SourceLimit
+  readonly log: (entry: {
+    readonly level: 'warn' | 'error'
+    readonly message: string
+    readonly error?: unknown
+    readonly instance?: string
+  }) => void
+}

@@ -1,0 +1,101 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
+import { asHubError, HubError, violated } from '#kernel/errors.ts'
+import { isJsonObject, parseStrictJson } from '#kernel/json.ts'
+import { problemOf } from '../../problem.ts'
+import { newInstance, requireMediaType } from '../answers.ts'
+import type { GatewayDeps } from '../deps.ts'
+import { problemSchema, problems, tokenSchema } from '../schemas.ts'
+
+const MAX_LINES = 5_000
+/** Lines under way at once, and how many are judged before other requests get a turn. */
+const WINDOW = 256
+const TURN = 16
+
+const lineSchema = z.union([
+  z.object({ n: z.number().int(), exchange: z.string(), receipt: tokenSchema, replayed: z.boolean() }),
+  z.object({ n: z.number().int(), problem: problemSchema }),
+  z.object({ end: z.number().int() }),
+])
+
+const route = createRoute({
+  method: 'post',
+  path: '/v1/exchanges/batch',
+  operationId: 'pushBatch',
+  summary: '批量提交 / Push many: one {"token"} per line, at most 5,000 lines and 16 MiB',
+  request: {
+    body: { required: true, content: { 'application/x-ndjson': { schema: z.object({ token: tokenSchema }) } } },
+  },
+  responses: {
+    200: {
+      description: 'One line for each line in its order, then {end}; one bad line refuses only itself',
+      content: { 'application/x-ndjson': { schema: lineSchema } },
+    },
+    ...problems(413, 415),
+  },
+})
+
+export function pushBatch(app: OpenAPIHono, deps: GatewayDeps): void {
+  app.openapi(route, async (c) => {
+    requireMediaType(c, 'application/x-ndjson')
+    const lines = (await c.req.text()).split('\n').filter((line) => line.trim() !== '')
+    if (lines.length > MAX_LINES) {
+      throw violated('http.body_too_large', '', 'lines', `最多 ${MAX_LINES} 行`, `at most ${MAX_LINES} lines`)
+    }
+    const body = ReadableStream.from(answerLines(deps, lines)).pipeThrough(new TextEncoderStream())
+    return new Response(body, { status: 200, headers: { 'content-type': 'application/x-ndjson' } }) as never
+  })
+}
+
+/** Window by window: what one client sends is never all in memory as work, and its lines keep their order. */
+async function* answerLines(deps: GatewayDeps, lines: readonly string[]): AsyncGenerator<string> {
+  for (let from = 0; from < lines.length; from += WINDOW) {
+    const answers: Promise<string>[] = []
+    for (const [index, line] of lines.slice(from, from + WINDOW).entries()) {
+      if (index % TURN === TURN - 1) await nextTurn()
+      answers.push(answerLine(deps, from + index + 1, line))
+    }
+    yield (await Promise.all(answers)).join('')
+  }
+  yield `${JSON.stringify({ end: lines.length })}\n`
+}
+
+async function answerLine(deps: GatewayDeps, n: number, line: string): Promise<string> {
+  let answer: object
+  try {
+    const result = await deps.accept(tokenOf(line))
+    answer =
+      result.kind === 'accepted'
+        ? { n, exchange: result.exchange, receipt: result.receipt, replayed: result.replayed }
+        : { n, problem: problemOf(result.error, newInstance(), result.refusal) }
+  } catch (thrown) {
+    const error = asHubError(thrown)
+    const instance = newInstance()
+    if (error.code === 'hub.internal') deps.log({ level: 'error', message: error.code, error: error.cause, instance })
+    answer = { n, problem: problemOf(error, instance) }
+  }
+  return `${JSON.stringify(answer)}\n`
+}
+
+function tokenOf(line: string): string {
+  let parsed: unknown
+  try {
+    parsed = parseStrictJson(line)
+  } catch (cause) {
+    throw new HubError('http.bad_request', {
+      cause,
+      detail: { zh: '该行不是合法的 JSON', en: 'the line is not valid JSON' },
+    })
+  }
+  const token = isJsonObject(parsed as never) ? (parsed as { token?: unknown }).token : undefined
+  if (typeof token !== 'string') {
+    throw violated(
+      'http.bad_request',
+      '/token',
+      'required',
+      '该行应为 {"token": "…"}',
+      'the line must be {"token": "…"}',
+    )
+  }
+  return token
+}

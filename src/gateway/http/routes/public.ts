@@ -1,0 +1,102 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
+import { isoTime } from '#kernel/clock.ts'
+import { HubError } from '#kernel/errors.ts'
+import type { GatewayDeps } from '../deps.ts'
+import { problems } from '../schemas.ts'
+
+const json = (schema: z.ZodType) => ({ 'application/json': { schema } })
+
+const timeRoute = createRoute({
+  method: 'get',
+  path: '/v1/time',
+  operationId: 'getTime',
+  summary: '枢纽时间 / The time that freshness is judged by',
+  responses: { 200: { description: 'Now', content: json(z.object({ time: z.string(), epochMs: z.number().int() })) } },
+})
+
+const jwksRoute = createRoute({
+  method: 'get',
+  path: '/.well-known/jwks.json',
+  operationId: 'getJwks',
+  summary: '枢纽公钥 / Public keys that receipts, refusals and answers verify with (RFC 7517)',
+  responses: { 200: { description: 'JWK Set', content: json(z.object({ keys: z.array(z.object({})) })) } },
+})
+
+const liveRoute = createRoute({
+  method: 'get',
+  path: '/health/live',
+  operationId: 'getLive',
+  summary: '进程存活 / The process runs',
+  responses: { 200: { description: 'Alive', content: json(z.object({ status: z.literal('ok') })) } },
+})
+
+const readySchema = z.object({ status: z.enum(['ready', 'not-ready']), causes: z.array(z.string()) })
+
+const readyRoute = createRoute({
+  method: 'get',
+  path: '/health/ready',
+  operationId: 'getReady',
+  summary: '可以受理 / It can accept and make durable',
+  responses: {
+    200: { description: 'Ready', content: json(readySchema) },
+    503: { description: 'Not ready; causes say why', content: json(readySchema) },
+  },
+})
+
+const summarySchema = z.object({
+  ref: z.string(),
+  version: z.string(),
+  kind: z.string(),
+  title: z.object({ zh: z.string(), en: z.string() }),
+  schema: z.string(),
+})
+
+const contractsRoute = createRoute({
+  method: 'get',
+  path: '/v1/contracts',
+  operationId: 'listContracts',
+  summary: '合同目录 / The catalogue of contracts',
+  responses: {
+    200: {
+      description: 'Contracts',
+      content: json(z.object({ digest: z.string(), contracts: z.array(summarySchema) })),
+    },
+  },
+})
+
+const schemaRoute = createRoute({
+  method: 'get',
+  path: '/v1/contracts/{ref}/schema',
+  operationId: 'getSchema',
+  summary: '合同的 JSON Schema / The JSON Schema of a contract, named name@major',
+  request: { params: z.object({ ref: z.string().max(80) }) },
+  responses: {
+    200: { description: 'JSON Schema 2020-12', content: { 'application/schema+json': { schema: z.object({}) } } },
+    ...problems(404),
+  },
+})
+
+/** What anybody may read: nothing here depends on who asks. */
+export function publicRoutes(app: OpenAPIHono, deps: GatewayDeps): void {
+  app.openapi(timeRoute, (c) => {
+    const epochMs = deps.clock()
+    return c.json({ time: isoTime(epochMs), epochMs }, 200, { 'cache-control': 'no-store' })
+  })
+  app.openapi(jwksRoute, (c) => c.json(deps.jwks(), 200, { 'cache-control': 'public, max-age=300' }) as never)
+  app.openapi(liveRoute, (c) => c.json({ status: 'ok' as const }, 200))
+  app.openapi(readyRoute, async (c) => {
+    const causes = [...(await deps.notReady())]
+    return causes.length === 0 ? c.json({ status: 'ready', causes }, 200) : c.json({ status: 'not-ready', causes }, 503)
+  })
+  app.openapi(contractsRoute, (c) => {
+    const contracts = deps.contracts
+      .list()
+      .map(({ ref, version, kind, title, schema }) => ({ ref, version, kind, title, schema }))
+    return c.json({ digest: deps.contracts.digest, contracts }, 200)
+  })
+  app.openapi(schemaRoute, (c) => {
+    const contract = deps.contracts.get(c.req.valid('param').ref)
+    if (contract === undefined) throw new HubError('http.not_found')
+    return c.json(contract.schemaDocument, 200, { 'content-type': 'application/schema+json' }) as never
+  })
+}

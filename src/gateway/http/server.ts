@@ -1,0 +1,54 @@
+import type { AddressInfo } from 'node:net'
+import { serve } from '@hono/node-server'
+import type { OpenAPIHono } from '@hono/zod-openapi'
+
+export interface RunningServer {
+  /** Where it listens, `http://host:port`. */
+  readonly url: string
+  /** Takes no new connections, lets requests under way finish within `graceMs`, then closes. */
+  stop(graceMs: number): Promise<void>
+}
+
+/**
+ * Serves the gateway. Slow clients are cut off by time: 10 s for headers, 60 s for a request, looked at each second
+ * (Node's default looks every 30 s).
+ */
+export function startServer(
+  app: OpenAPIHono,
+  listen: { readonly host: string; readonly port: number },
+): Promise<RunningServer> {
+  return new Promise((resolve, reject) => {
+    const server = serve(
+      {
+        fetch: app.fetch,
+        hostname: listen.host,
+        port: listen.port,
+        overrideGlobalObjects: false,
+        serverOptions: {
+          headersTimeout: 10_000,
+          requestTimeout: 60_000,
+          connectionsCheckingInterval: 1_000,
+          keepAliveTimeout: 65_000,
+          maxHeaderSize: 16_384,
+        },
+      },
+      (info: AddressInfo) => {
+        server.off('error', reject)
+        const host = info.family === 'IPv6' ? `[${info.address}]` : info.address
+        resolve({ url: `http://${host}:${info.port}`, stop })
+      },
+    )
+    server.once('error', reject)
+
+    function stop(graceMs: number): Promise<void> {
+      return new Promise((done) => {
+        const cut = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), graceMs)
+        server.close(() => {
+          clearTimeout(cut)
+          done()
+        })
+        if ('closeIdleConnections' in server) server.closeIdleConnections()
+      })
+    }
+  })
+}

@@ -1,0 +1,144 @@
+import type { Grant, Party, PartyRegister, RegisteredKey } from '#exchange/party-register.ts'
+import type { Clock } from '#kernel/clock.ts'
+import { HubError } from '#kernel/errors.ts'
+import type { Db } from '#store/db.ts'
+import {
+  type GrantRow,
+  type MandateRow,
+  type RegisterRows,
+  readRegister,
+  registerVersion,
+  type UtilityAreaRow,
+} from '#store/party-queries.ts'
+import { importPublicJwk } from '#trust/keys.ts'
+
+/** How long a picture may be used after it was last seen to be current. */
+const STALE_AFTER_MS = 5_000
+const POLL_MS = 1_000
+
+export interface LiveRegister extends PartyRegister {
+  /** Reads the register now, whatever its version; for tests and after own changes. */
+  refresh(): Promise<void>
+  isCurrent(): boolean
+  close(): void
+}
+
+/** Loads the register and follows its version each second; stale for 5 s, every question is refused. */
+export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> {
+  let picture = index(await readRegister(db))
+  let checkedAt = clock()
+
+  async function refresh(): Promise<void> {
+    picture = index(await readRegister(db))
+    checkedAt = clock()
+  }
+
+  async function poll(): Promise<void> {
+    const askedAt = clock()
+    try {
+      if ((await registerVersion(db)) === picture.version) checkedAt = askedAt
+      else await refresh()
+    } catch {
+      // The picture ages; past STALE_AFTER_MS every question is refused and readiness says so.
+    }
+    timer = setTimeout(() => void poll(), POLL_MS).unref()
+  }
+  let timer = setTimeout(() => void poll(), POLL_MS).unref()
+
+  const current = (): Picture => {
+    if (clock() - checkedAt > STALE_AFTER_MS) throw new HubError('hub.store_unavailable', { retryAfterSeconds: 1 })
+    return picture
+  }
+  return {
+    party: (id) => current().parties.get(id),
+    key: (kid) => current().keys.get(kid),
+    hasMandate: (agent, principal, contract, atMs) =>
+      current().mandates.some(
+        (row) =>
+          row.agent === agent && row.principal === principal && row.contract === contract && isValidAt(row, atMs),
+      ),
+    actsFor: (agent, contract, atMs) => [
+      agent,
+      ...current()
+        .mandates.filter((row) => row.agent === agent && row.contract === contract && isValidAt(row, atMs))
+        .map((row) => row.principal),
+    ],
+    grants: (party, contract, atMs) =>
+      current()
+        .grants.filter((row) => row.party === party && row.contract === contract && isValidAt(row, atMs))
+        .map(grantOf),
+    utilityOf: (division, atMs) => utilityOf(current().areas, division, atMs),
+    platformOf: (division) => platformOf(current().platforms, division),
+    refresh,
+    isCurrent: () => clock() - checkedAt <= STALE_AFTER_MS,
+    close: () => clearTimeout(timer),
+  }
+}
+
+interface Picture {
+  readonly version: number
+  readonly parties: ReadonlyMap<string, Party>
+  readonly keys: ReadonlyMap<string, RegisteredKey>
+  readonly mandates: readonly MandateRow[]
+  readonly grants: readonly GrantRow[]
+  readonly areas: readonly UtilityAreaRow[]
+  readonly platforms: readonly { readonly division: string; readonly party: string }[]
+}
+
+function index(rows: RegisterRows): Picture {
+  const parties = rows.parties.map((row) => ({
+    id: row.id,
+    nameZh: row.name_zh,
+    nameEn: row.name_en,
+    roles: row.roles,
+    divisions: row.divisions,
+    channel: row.channel,
+    status: row.status,
+  }))
+  return {
+    version: rows.version,
+    parties: new Map(parties.map((party) => [party.id, party])),
+    keys: new Map(
+      rows.keys.map((row) => [
+        row.kid,
+        {
+          party: row.party,
+          agent: row.agent ?? undefined,
+          state: row.state,
+          publicKey: importPublicJwk(row.public_jwk),
+        },
+      ]),
+    ),
+    mandates: rows.mandates,
+    grants: rows.grants,
+    areas: rows.areas.toSorted(
+      (a, b) => Number(b.is_override) - Number(a.is_override) || b.prefix.length - a.prefix.length,
+    ),
+    platforms: parties
+      .filter((party) => party.roles.includes('approval-platform') && party.status === 'active')
+      .flatMap((party) => party.divisions.map((division) => ({ division, party: party.id }))),
+  }
+}
+
+const isValidAt = (row: { readonly valid_from: Date; readonly valid_to: Date | null }, atMs: number): boolean =>
+  row.valid_from.getTime() <= atMs && (row.valid_to === null || atMs < row.valid_to.getTime())
+
+const grantOf = (row: GrantRow): Grant => ({
+  id: row.id,
+  contract: row.contract,
+  purpose: row.purpose,
+  fields: row.fields,
+  legalBases: row.legal_bases,
+})
+
+const utilityOf = (areas: readonly UtilityAreaRow[], division: string, atMs: number): string | undefined =>
+  areas.find((area) => division.startsWith(area.prefix) && isValidAt(area, atMs))?.utility
+
+/** A county's own platform, else its league's, else the region's: 150429 → 150400 → 150000. */
+function platformOf(platforms: Picture['platforms'], division: string): string | undefined {
+  for (const code of [division.slice(0, 6), `${division.slice(0, 4)}00`, `${division.slice(0, 2)}0000`]) {
+    const found = platforms.find((platform) => platform.division === code)
+    if (found !== undefined) return found.party
+  }
+  return undefined
+}
