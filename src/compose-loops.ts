@@ -8,6 +8,7 @@ import { aliasesIn, subjectKeysIn } from '#exchange/digests.ts'
 import { type Loop, startLoop } from '#kernel/loop.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
+import type { Db } from '#store/db.ts'
 import type { Core } from './compose.ts'
 
 /** Reads cases out of exchanges by what their contracts say. */
@@ -43,15 +44,14 @@ export function startLoops(core: Core): { stop(): Promise<void> } {
   }
   if (config.roles.includes('cases')) {
     const sources = foldSources(core)
-    start('cases', POLL_MS, () => foldStep(db, sources))
-    start('routing', POLL_MS, () =>
-      routeStep(db, {
-        casesPosition: (tx) => cursorPosition(tx, CASES_CURSOR),
-        aliasesIntroduced,
-        divisionsByAlias,
-        utilityOf: core.register.utilityOf,
-      }),
-    )
+    start('cases', POLL_MS, () => foldStep(db, sources, fault))
+    const routing = {
+      casesPosition: (tx: Db) => cursorPosition(tx, CASES_CURSOR),
+      aliasesIntroduced,
+      divisionsByAlias,
+      utilityOf: core.register.utilityOf,
+    }
+    start('routing', POLL_MS, () => routeStep(db, routing, fault))
   }
   if (config.roles.includes('relay')) {
     start('relay', POLL_MS, () => relayStep(db, core.bus, config.hubId, fault))
@@ -73,6 +73,7 @@ async function sweep(core: Core): Promise<number> {
     hubId: core.config.hubId,
     signer: core.keyRing.signer,
     republishAfterMs: core.config.republishAfterMs,
+    fault: core.fault,
     isNotice: (ref) => core.contracts.get(ref)?.kind === 'notice',
     acceptOwn: async (token) => {
       const result = await core.accept(token)

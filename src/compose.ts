@@ -3,6 +3,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Pool } from 'pg'
 import type { Bus } from '#bus/bus.ts'
 import { openEmbeddedBus } from '#bus/embedded.ts'
+import { caseProgress } from '#cases/progress.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import { loadContracts } from '#contracts/load.ts'
 import { ACK_CONTRACT, claimsOf } from '#delivery/outcomes.ts'
@@ -20,7 +21,7 @@ import { statusOf } from '#gateway/problem.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import { type LiveRegister, openRegister } from '#parties/register.ts'
-import { findCases, openCaseOf } from '#store/case-queries.ts'
+import { openCaseOf } from '#store/case-queries.ts'
 import { logHead } from '#store/cursor.ts'
 import { type Db, isStoreOutage, openDb, openPool } from '#store/db.ts'
 import { findReplay, insertRefusal } from '#store/exchange-queries.ts'
@@ -160,11 +161,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     pull: outageAware((party: string, limit: number, waitSeconds: number, signal: AbortSignal) =>
       pullDeliveries(db, { recipients: register.actsFor(party, ACK_CONTRACT, clock()), limit, waitSeconds }, signal),
     ),
-    caseProgress: outageAware(async (number: string, party: string) => {
-      const found = await findCases(db, number, party)
-      if (found.length === 0) throw new HubError('case.not_found')
-      return found
-    }),
+    caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
     jwks: core.keyRing.jwks,
     notReady: () => notReady(core),
     unproven: createSourceLimit(clock, config.unprovenPerSecond, config.unprovenBurst),

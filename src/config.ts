@@ -7,6 +7,10 @@ export const ROLES = ['gateway', 'relay', 'connect', 'cases'] as const
 export type Role = (typeof ROLES)[number]
 
 const milliseconds = z.coerce.number().int().min(1)
+const schedule = z
+  .string()
+  .transform((text) => text.split(','))
+  .pipe(z.array(milliseconds).max(64))
 
 const schema = z.object({
   HUB_ID: z.string().regex(PARTY_ID).default('dianqiao'),
@@ -25,6 +29,9 @@ const schema = z.object({
   SANDBOX: z.enum(['on', 'off']).optional(),
   RELAY_REPUBLISH_AFTER_MS: milliseconds.default(600_000),
   SWEEP_EVERY_MS: milliseconds.default(30_000),
+  CONNECTOR_SCHEDULE_MS: schedule.optional(),
+  CONNECTOR_TIMEOUT_MS: milliseconds.max(120_000).optional(),
+  CONNECTOR_LEASE_MS: milliseconds.optional(),
   UNPROVEN_PER_SECOND: z.coerce.number().int().min(1).default(200),
   UNPROVEN_BURST: z.coerce.number().int().min(1).default(2_000),
   FAULT_POINT: z
@@ -45,12 +52,21 @@ export interface Config {
   readonly hubKeysFile: string
   readonly partyKeysDir: string
   readonly roles: readonly Role[]
-  /** Scripted peers instead of the utilities' systems; by default where no endpoint is configured. */
+  /**
+   * Scripted peers instead of the utilities' systems. On by default only with the embedded database and no endpoint:
+   * a production hub that lacks an endpoint must not start, rather than deliver to a sandbox.
+   */
   readonly sandbox: boolean
   /** Base URL by endpoint name of the connector manifests, from ENDPOINT_<NAME>. */
   readonly endpoints: Readonly<Record<string, string>>
   readonly republishAfterMs: number
   readonly sweepEveryMs: number
+  /** Deviations from every connector's manifest: delays between attempts, time-out of a request, lease of a delivery. */
+  readonly connectorTuning: {
+    readonly scheduleMs?: readonly number[]
+    readonly timeoutMs?: number
+    readonly leaseMs?: number
+  }
   readonly unprovenPerSecond: number
   readonly unprovenBurst: number
   /** `point` or `point:n`: the process kills itself when it reaches the point the n-th time (crash tests). */
@@ -81,6 +97,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
       return endpoint === undefined ? [] : [[endpoint.toLowerCase().replaceAll('_', '-'), String(value)]]
     }),
   )
+  const isTrial = v.DATABASE_URL === undefined && Object.keys(endpoints).length === 0
   return Object.freeze({
     hubId: v.HUB_ID,
     host: v.HOST,
@@ -91,10 +108,15 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     hubKeysFile: path.resolve(v.HUB_KEYS_FILE ?? path.join(dataDir, 'keys', 'hub.json')),
     partyKeysDir: path.resolve(v.PARTY_KEYS_DIR ?? path.join(dataDir, 'keys', 'parties')),
     roles: v.ROLES,
-    sandbox: v.SANDBOX === undefined ? Object.keys(endpoints).length === 0 : v.SANDBOX === 'on',
+    sandbox: v.SANDBOX === 'on' || (v.SANDBOX === undefined && isTrial),
     endpoints,
     republishAfterMs: v.RELAY_REPUBLISH_AFTER_MS,
     sweepEveryMs: v.SWEEP_EVERY_MS,
+    connectorTuning: {
+      ...(v.CONNECTOR_SCHEDULE_MS === undefined ? {} : { scheduleMs: v.CONNECTOR_SCHEDULE_MS }),
+      ...(v.CONNECTOR_TIMEOUT_MS === undefined ? {} : { timeoutMs: v.CONNECTOR_TIMEOUT_MS }),
+      ...(v.CONNECTOR_LEASE_MS === undefined ? {} : { leaseMs: v.CONNECTOR_LEASE_MS }),
+    },
     unprovenPerSecond: v.UNPROVEN_PER_SECOND,
     unprovenBurst: v.UNPROVEN_BURST,
     faultPoint: v.FAULT_POINT,

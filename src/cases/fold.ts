@@ -39,8 +39,18 @@ export const CASES_CURSOR = 'cases'
  * what comes before its application waits for it. Everything is derived from the log, so folding it again gives the
  * same cases. Returns positions passed.
  */
-export function foldStep(db: Db, sources: FoldSources): Promise<number> {
-  return db.transaction().execute((tx) => foldStepIn(tx, sources))
+export async function foldStep(
+  db: Db,
+  sources: FoldSources,
+  fault: (point: string) => void = () => {},
+): Promise<number> {
+  const passed = await db.transaction().execute(async (tx) => {
+    const folded = await foldStepIn(tx, sources)
+    if (folded > 0) fault('cases.before-commit')
+    return folded
+  })
+  if (passed > 0) fault('cases.after-commit')
+  return passed
 }
 
 function foldStepIn(tx: Tx, sources: FoldSources): Promise<number> {

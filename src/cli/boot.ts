@@ -141,7 +141,7 @@ async function startConnector(
     faults: fault,
     onAlert: (alert) => log({ level: 'warn', message: `connector ${manifest.id}: ${JSON.stringify(alert)}` }),
     onError: (error) => log({ level: 'error', message: `connector ${manifest.id}`, error }),
-    ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
+    tuning: { ...config.connectorTuning, ...options.tuning },
   })
 }
 

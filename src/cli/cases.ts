@@ -1,19 +1,15 @@
 import { rebuildCases } from '#cases/fold.ts'
+import { caseProgress } from '#cases/progress.ts'
 import { type Core, openCore } from '#compose.ts'
 import { foldSources } from '#compose-loops.ts'
 import { configFromProcess } from '#config.ts'
-import { findCases } from '#store/case-queries.ts'
 import { openStore } from './boot.ts'
 import { stderrLog } from './log.ts'
 import { printJson, say } from './output.ts'
 
-const NO = 3
-
-/** Cases by any number, one JSON line each; exit code 3 when there is none. */
-export async function showCase(number: string): Promise<number> {
-  const found = await withCore((core) => findCases(core.db, number))
-  for (const one of found) printJson(one)
-  return found.length === 0 ? NO : 0
+/** Cases by any number, one JSON line each; `case.not_found` when there is none. */
+export async function showCase(number: string): Promise<void> {
+  for (const one of await withCore((core) => caseProgress(core.db, number, undefined))) printJson(one)
 }
 
 export async function rebuild(): Promise<void> {

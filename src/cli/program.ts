@@ -3,7 +3,7 @@ import { asHubError } from '#kernel/errors.ts'
 import { printError } from './output.ts'
 
 /** Exit codes (CONSOLE): 0 ok · 1 failed · 2 usage · 3 answered "no" · 5 unreachable. */
-const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 5 } as const
+const EXIT = { ok: 0, failed: 1, usage: 2, no: 3, unreachable: 5 } as const
 
 /** What a command answers beside its output: an exit code other than 0. */
 type Answer = (code: number) => void
@@ -25,6 +25,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     const hubError = asHubError(error)
     printError(hubError)
     if (hubError.code === 'cli.usage') return EXIT.usage
+    if (hubError.code === 'case.not_found') return EXIT.no
     return hubError.retriable && hubError.code !== 'hub.internal' ? EXIT.unreachable : EXIT.failed
   }
 }
@@ -34,7 +35,7 @@ function createProgram(answer: Answer): Command {
     .description('电桥: signed exchanges between government platforms and power utilities')
     .exitOverride()
   addHub(program, answer)
-  addCases(program.command('case').description('cases folded from the log'), answer)
+  addCases(program.command('case').description('cases folded from the log'))
   addDead(program.command('dead').description('deliveries that a system rejected for good'), answer)
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
@@ -63,11 +64,11 @@ function addHub(program: Command, answer: Answer): void {
     .action(async () => (await import('./store.ts')).seedStore())
 }
 
-function addCases(cases: Command, answer: Answer): void {
+function addCases(cases: Command): void {
   cases
     .command('show <number>')
     .description('a case by any of its numbers')
-    .action(async (number: string) => answer(await (await import('./cases.ts')).showCase(number)))
+    .action(async (number: string) => (await import('./cases.ts')).showCase(number))
   cases
     .command('rebuild')
     .description('fold the whole log again')
@@ -113,6 +114,13 @@ function addFiles(program: Command, answer: Answer): void {
     .command('resume <id>')
     .description('use the endpoint of a connector again after its breaker was opened')
     .action(async (id: string) => (await import('./dead.ts')).resume(id))
+  program
+    .command('error')
+    .description('error codes')
+    .command('ls')
+    .description('every code with its status, meaning and way out, as a Markdown table')
+    .option('--lang <zh|en>', 'language', 'zh')
+    .action(async ({ lang }: { lang: string }) => (await import('./errors.ts')).listErrors(lang))
   program
     .command('contract')
     .description('contracts and schemas')

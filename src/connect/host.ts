@@ -74,7 +74,7 @@ export async function startConnectorHost(options: ConnectorHostOptions): Promise
   const signer: AckSigner = { party, recipient, hub: options.hub, clock, signExchange: options.signExchange }
   const common = { db, consumer, signer, clock, random, ...pick(options) }
 
-  const outbox = startAckOutbox({ ...common, sendExchange: options.sendExchange, pollMs: times.pollMs })
+  const outbox = startAckOutbox({ ...common, sendExchange: options.sendExchange, ...times })
   const scheduler = startScheduler({
     ...common,
     target: createTarget(manifest, mappings, transport),

@@ -17,6 +17,8 @@ interface AckOutboxOptions {
   readonly sendExchange: SendExchange
   readonly random: () => number
   readonly pollMs: number
+  /** For so long an acknowledgement that is being sent stays with the process that sends it. */
+  readonly leaseMs: number
   readonly onAlert?: (alert: HostAlert) => void
   readonly onError?: (error: unknown) => void
   readonly faults?: FaultPoints
@@ -31,20 +33,19 @@ export interface AckOutbox {
 const RETRY_MS = Object.freeze([200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000])
 /** A refusal will be the same in a second: it waits for somebody to correct the register or the contract. */
 const REFUSED_RETRY_MS = 600_000
-const LEASE_MS = 60_000
 const AT_ONCE = 16
 const EXPIRY_MARGIN_MS = 60_000
 
 /** Sends every acknowledgement until its receipt is stored. An expired token is signed again, same jti and content. */
 export function startAckOutbox(options: AckOutboxOptions): AckOutbox {
-  const { db, consumer, pollMs } = options
+  const { db, consumer, pollMs, leaseMs } = options
   const news = createWaker()
   let stopping = false
 
   const run = async (): Promise<void> => {
     while (!stopping) {
       try {
-        const due = await claimAcks(db, consumer, LEASE_MS, AT_ONCE)
+        const due = await claimAcks(db, consumer, leaseMs, AT_ONCE)
         const delays = await Promise.all(due.map((ack) => sendAck(options, ack)))
         const soonest = Math.min(pollMs, ...delays)
         if (due.length < AT_ONCE) await news.wait(soonest)
@@ -71,7 +72,9 @@ export function startAckOutbox(options: AckOutboxOptions): AckOutbox {
 async function sendAck(options: AckOutboxOptions, ack: DueAck): Promise<number> {
   const { db, consumer, faults } = options
   try {
-    const { receipt } = await options.sendExchange(await freshToken(options, ack))
+    const token = await freshToken(options, ack)
+    await faults?.('host.before-ack-sent')
+    const { receipt } = await options.sendExchange(token)
     await faults?.('host.after-ack-sent')
     await storeAckReceipt(db, consumer, ack.jti, receipt)
     return Number.POSITIVE_INFINITY

@@ -90,6 +90,7 @@ async function commitCompletions(options: CompletionOptions, batch: readonly Fin
     if (dead.length > 0) await insertDead(tx, consumer, dead)
     if (ack !== undefined) await insertAck(tx, consumer, ack)
     await moveLanes(tx, consumer, valid)
+    await faults?.('host.before-final')
     return ack !== undefined
   })
   await faults?.('host.after-final')

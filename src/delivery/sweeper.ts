@@ -9,6 +9,7 @@ import {
   type UndeliveredRow,
 } from '#store/delivery-queries.ts'
 import type { Signer } from '#trust/sign.ts'
+import type { FaultPoint } from './relay.ts'
 import { statesBefore } from './states.ts'
 
 const NON_DELIVERY_CONTRACT = 'non-delivery@1'
@@ -23,6 +24,7 @@ export interface SweeperDeps {
   readonly isNotice: (contract: string) => boolean
   /** The acceptance path itself; throws when the notice cannot be made durable. */
   readonly acceptOwn: (token: string) => Promise<void>
+  readonly fault?: FaultPoint
 }
 
 const ANNOUNCE_PER_STEP = 200
@@ -37,6 +39,7 @@ export async function sweepStep(deps: SweeperDeps): Promise<{ reopened: number; 
   const undelivered = await findUnannounced(deps.db, ANNOUNCE_PER_STEP)
   for (const row of undelivered) {
     if (!deps.isNotice(row.contract)) await deps.acceptOwn(nonDelivery(deps, row))
+    await deps.fault?.('sweep.before-mark')
     await markAnnounced(deps.db, row.id)
   }
   return { reopened, expired, announced: undelivered.length }

@@ -1,6 +1,6 @@
 import { type Clock, numericDate } from '#kernel/clock.ts'
 import type { HubErrorCode } from '#kernel/error-codes.ts'
-import { HubError, type Violation } from '#kernel/errors.ts'
+import { HubError } from '#kernel/errors.ts'
 import { isPartyId, uuidv7 } from '#kernel/ids.ts'
 import type { RefusalRow } from '#store/exchange-queries.ts'
 import type { Signer } from '#trust/sign.ts'
@@ -35,13 +35,15 @@ export function createRefuse(deps: RefuseDeps): Refuse {
     if (token === undefined) return { kind: 'refused', error, proven: false, refusal: undefined }
     const nowMs = deps.clock()
     const { iss, jti, contract } = token.claims
+    // A sender's own name that was cut inside a character would be no JSON for PostgreSQL, nor for a strict reader.
+    const violations = error.violations.map((one) => ({ ...one, pointer: one.pointer.toWellFormed() }))
     const refusal = deps.signer.sign('refusal+jwt', {
       iss: deps.hubId,
       aud: isPartyId(iss) ? iss : 'unknown',
       iat: numericDate(nowMs),
       jti: uuidv7(nowMs),
       of: { tokenDigest: token.digest },
-      problem: { code: error.code, status: deps.statusOf(error.code), violations: error.violations },
+      problem: { code: error.code, status: deps.statusOf(error.code), violations },
     })
     if (party !== undefined) {
       const row: RefusalRow = {
@@ -51,7 +53,7 @@ export function createRefuse(deps: RefuseDeps): Refuse {
         contract: text(contract),
         tokenDigest: token.digest,
         code: error.code,
-        violations: error.violations.map(({ pointer, rule }: Violation) => ({ pointer, rule })),
+        violations: violations.map(({ pointer, rule }) => ({ pointer, rule })),
         refusedAtMs: nowMs,
       }
       try {

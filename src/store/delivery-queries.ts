@@ -181,7 +181,7 @@ export async function leaseHeads(
 ): Promise<LeasedRow[]> {
   const { rows } = await sql<LeasedRow>`
     WITH head AS (
-      SELECT d.id FROM delivery d
+      SELECT d.id FROM delivery d JOIN party p ON p.id = d.recipient AND p.channel = 'inbox'
       WHERE d.recipient = ANY (${lease.recipients}) AND d.state IN ('published', 'delivering')
         AND (d.lease_until IS NULL OR d.lease_until < now())
         AND NOT EXISTS (

@@ -1,3 +1,4 @@
+import type { CaseProgress } from '#cases/progress.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import type { Pulled } from '#delivery/pull.ts'
 import type { ExchangeStatus } from '#delivery/status.ts'
@@ -20,7 +21,7 @@ export interface GatewayDeps {
   readonly status: (exchange: string, party: string) => Promise<ExchangeStatus>
   /** Deliveries for a party and for those it may acknowledge for. */
   readonly pull: (party: string, limit: number, waitSeconds: number, signal: AbortSignal) => Promise<Pulled[]>
-  readonly caseProgress: (number: string, party: string) => Promise<readonly object[]>
+  readonly caseProgress: (number: string, party: string) => Promise<CaseProgress[]>
   readonly jwks: () => object
   /** What keeps this node from serving, empty when it is ready. */
   readonly notReady: () => Promise<readonly string[]>

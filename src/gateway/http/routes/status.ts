@@ -46,6 +46,18 @@ const exchangeRoute = createRoute({
   },
 })
 
+const caseSchema = z
+  .object({
+    caseNo: z.string(),
+    state: z.string(),
+    division: z.string(),
+    utility: nullableText,
+    openedAt: z.string(),
+    aliases: z.array(z.object({ scheme: z.string(), issuer: z.string(), number: z.string() })),
+    events: z.array(z.object({ pos: z.number().int(), exchange: z.string(), contract: z.string(), at: z.string() })),
+  })
+  .openapi('CaseProgress')
+
 const caseRoute = createRoute({
   method: 'get',
   path: '/v1/cases/{number}',
@@ -56,7 +68,7 @@ const caseRoute = createRoute({
   responses: {
     200: {
       description: 'The cases that this number names',
-      content: { 'application/json': { schema: z.array(z.object({})) } },
+      content: { 'application/json': { schema: z.array(caseSchema) } },
     },
     ...problems(401, 403, 404, 422, 503),
   },

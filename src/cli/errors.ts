@@ -1,0 +1,5 @@
+import { errorTable } from '#gateway/error-table.ts'
+
+export function listErrors(language: string): void {
+  process.stdout.write(`${errorTable(language === 'en' ? 'en' : 'zh')}\n`)
+}
