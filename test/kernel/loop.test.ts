@@ -1,0 +1,57 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { startLoop } from '#kernel/loop.ts'
+
+test('a loop repeats at once while it finds work and then waits until it is woken', async () => {
+  let left = 3
+  let steps = 0
+  const loop = startLoop(
+    async () => {
+      steps++
+      return left-- > 0 ? 1 : 0
+    },
+    { pollMs: 60_000, onError: () => {} },
+  )
+  await sleep(20)
+  expect(steps).toBe(4)
+  loop.wake()
+  await sleep(20)
+  expect(steps).toBe(5)
+  await loop.stop()
+})
+
+test('being woken during a step is not lost', async () => {
+  let steps = 0
+  const loop = startLoop(
+    async () => {
+      steps++
+      await sleep(5)
+      if (steps === 1) loop.wake()
+      return 0
+    },
+    { pollMs: 60_000, onError: () => {} },
+  )
+  await sleep(40)
+  expect(steps).toBe(2)
+  await loop.stop()
+})
+
+test('an error is told and does not end the loop; stopping waits for the step under way', async () => {
+  const errors: unknown[] = []
+  let ended = false
+  const loop = startLoop(
+    async () => {
+      if (errors.length === 0) throw new RangeError('once')
+      await sleep(30)
+      ended = true
+      return 0
+    },
+    { pollMs: 1, onError: (error) => errors.push(error) },
+  )
+  await sleep(5)
+  expect(errors).toHaveLength(1)
+  loop.wake()
+  await sleep(5)
+  await loop.stop()
+  expect(ended).toBe(true)
+})

@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose'
+import { CASES_CURSOR, foldStep } from '#cases/fold.ts'
+import { prepare } from '#cli/boot.ts'
+import { type Core, composeGateway, type LogEntry, openCore } from '#compose.ts'
+import { foldSources } from '#compose-loops.ts'
+import { readConfig } from '#config.ts'
+import { outcomeStep } from '#delivery/outcomes.ts'
+import { relayStep } from '#delivery/relay.ts'
+import { routeStep } from '#delivery/routing.ts'
+import type { Json, JsonObject } from '#kernel/json.ts'
+import { readPartySigner } from '#parties/key-files.ts'
+import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
+import { cursorPosition } from '#store/cursor.ts'
+import type { TokenType } from '#trust/claims.ts'
+import type { Signer } from '#trust/sign.ts'
+
+export const HUB_URL = 'http://hub.test'
+export const HUB_ID = 'dianqiao'
+
+/** An answer of the gateway, read once. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  /** The body where it is JSON, else an empty object. */
+  readonly json: JsonObject
+}
+
+export interface Message {
+  readonly contract: string
+  readonly sub: string
+  readonly data: JsonObject
+  readonly obo?: string | undefined
+  readonly caseNo?: string
+}
+
+/** A seeded party in front of the gateway: its key, and requests in-process. */
+export interface TestParty {
+  readonly id: string
+  readonly signer: Signer
+  /** A token of this party; `claims` add to or replace iss, aud, iat, exp and jti, and undefined removes one. */
+  sign(typ: TokenType, claims: object): string
+  exchange(message: Message, claims?: object): string
+  push(message: Message, claims?: object): Promise<Answer>
+  ask(claims: object): Promise<Answer>
+  get(path: string, claims?: object): Promise<Answer>
+}
+
+export interface TestHub {
+  readonly core: Core
+  readonly app: OpenAPIHono
+  readonly logged: LogEntry[]
+  party(id: string): TestParty
+  post(path: string, body: NonNullable<RequestInit["body"]>, headers?: Record<string, string>): Promise<Answer>
+  request(path: string, init?: RequestInit): Promise<Answer>
+  /** The claims of a token that a published key of the hub signed; throws for any other. */
+  verified(token: unknown): Promise<JsonObject>
+  /** Runs cases, routing, relay and outcomes until none of them moves: what the loops do in time. */
+  settle(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Core and gateway in this process, seeded, on a migrated database; no port is opened and no loop runs. */
+export async function openTestHub(databaseUrl: string, env: Record<string, string> = {}): Promise<TestHub> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'dianqiao-hub-'))
+  const config = readConfig({ DATA_DIR: dataDir, HUB_ID, PUBLIC_URL: HUB_URL, UNPROVEN_BURST: '100000', ...env }, false)
+  await prepare(config, databaseUrl)
+  const logged: LogEntry[] = []
+  const core = await openCore(config, databaseUrl, (entry) => logged.push(entry))
+  const app = composeGateway(core, () => HUB_URL)
+  const keys = createLocalJWKSet(core.keyRing.jwks() as unknown as JSONWebKeySet)
+
+  const request = async (path: string, init: RequestInit = {}): Promise<Answer> =>
+    readAnswer(await app.request(`${HUB_URL}${path}`, init))
+  const post = (path: string, body: NonNullable<RequestInit["body"]>, headers: Record<string, string> = {}): Promise<Answer> =>
+    request(path, { method: 'POST', body, headers: { 'content-type': 'application/jwt', ...headers } })
+
+  return {
+    core,
+    app,
+    logged,
+    request,
+    post,
+    party(id) {
+      const signer = readPartySigner(config.partyKeysDir, id)
+      if (signer === undefined) throw new Error(`no seeded key of ${id}`)
+      return partyOf(id, signer, request, post)
+    },
+    async verified(token) {
+      const { payload } = await compactVerify(String(token), keys)
+      return JSON.parse(new TextDecoder().decode(payload)) as JsonObject
+    },
+    settle: () => settle(core),
+    async close() {
+      await core.close()
+      rmSync(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+export async function readAnswer(response: Response): Promise<Answer> {
+  const text = await response.text()
+  const isJson = /json/.test(response.headers.get('content-type') ?? '') && !text.includes('\n')
+  const json = (isJson ? JSON.parse(text) : {}) as JsonObject
+  return { status: response.status, headers: response.headers, text, json }
+}
+
+const nowSeconds = (): number => Math.floor(Date.now() / 1000)
+
+function partyOf(id: string, signer: Signer, request: TestHub['request'], post: TestHub['post']): TestParty {
+  const sign = (typ: TokenType, claims: object): string =>
+    signer.sign(typ, {
+      iss: id,
+      aud: HUB_ID,
+      iat: nowSeconds(),
+      exp: nowSeconds() + (typ === 'request+jwt' ? 60 : 300),
+      jti: randomUUID(),
+      ...claims,
+    })
+  const exchange = (message: Message, claims: object = {}): string => sign('exchange+jwt', { ...message, ...claims })
+  return {
+    id,
+    signer,
+    sign,
+    exchange,
+    push: (message, claims) => post('/v1/exchanges', exchange(message, claims)),
+    ask: (claims) => post('/v1/queries', sign('query+jwt', claims)),
+    get(path, claims = {}) {
+      const htu = `${HUB_URL}${new URL(path, HUB_URL).pathname}`
+      const token = sign('request+jwt', { htm: 'GET', htu, ...claims })
+      return request(path, { headers: { authorization: `Bearer ${token}` } })
+    },
+  }
+}
+
+/** One turn of the roles cases and relay; the number of positions and rows they moved. */
+async function turn({ db, bus, config, register, ...rest }: Core): Promise<number> {
+  const folded = await foldStep(db, foldSources({ register, ...rest }))
+  const routed = await routeStep(db, {
+    casesPosition: (tx) => cursorPosition(tx, CASES_CURSOR),
+    aliasesIntroduced,
+    divisionsByAlias,
+    utilityOf: register.utilityOf,
+  })
+  const settled = await outcomeStep(db)
+  return folded + routed + settled + (await relayStep(db, bus, config.hubId, () => {}))
+}
+
+async function settle(core: Core): Promise<void> {
+  while ((await turn(core)) > 0);
+}
+
+/** The lines of an NDJSON answer. */
+export const ndjson = (text: string): JsonObject[] =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as JsonObject)
+
+/** What stands in a JSON value at a path of members. */
+export function at(value: Json | undefined, ...path: (string | number)[]): Json | undefined {
+  return path.reduce<Json | undefined>(
+    (found, name) =>
+      typeof found === 'object' && found !== null ? (found as { readonly [member: string]: Json })[name] : undefined,
+    value,
+  )
+}
