@@ -9,8 +9,8 @@ export type Role = (typeof ROLES)[number]
 const milliseconds = z.coerce.number().int().min(1)
 const schedule = z
   .string()
-  .transform((text) => text.split(','))
-  .pipe(z.array(milliseconds).max(64))
+  .transform((text) => text.split(',').map(Number))
+  .pipe(z.array(z.int().min(1)).max(64))
 
 const schema = z.object({
   HUB_ID: z.string().regex(PARTY_ID).default('dianqiao'),

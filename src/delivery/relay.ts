@@ -1,7 +1,7 @@
 import type { Bus } from '#bus/bus.ts'
 import { lockCursor } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
-import { findPublishable, markPublished, type PublishableRow } from '#store/delivery-queries.ts'
+import { findPublishable, hasPublishable, markPublished, type PublishableRow } from '#store/delivery-queries.ts'
 
 export type FaultPoint = (point: string) => Promise<void> | void
 
@@ -13,7 +13,8 @@ const outTopic = (party: string): string => `dx.out.${party}`
  * Publishes accepted deliveries in log order, then marks them. A crash between the two publishes again with the same
  * event id, which the inbox knows. One process relays at a time (row lock); returns how many were published.
  */
-export function relayStep(db: Db, bus: Bus, hubId: string, fault: FaultPoint = () => {}): Promise<number> {
+export async function relayStep(db: Db, bus: Bus, hubId: string, fault: FaultPoint = () => {}): Promise<number> {
+  if (!(await hasPublishable(db))) return 0
   return db.transaction().execute(async (tx) => {
     if ((await lockCursor(tx, 'relay')) === undefined) return 0
     const rows = await findPublishable(tx, STEP)

@@ -32,7 +32,16 @@ export async function advanceCursor(
   step: Step,
   apply: (tx: Tx, entries: readonly LogEntry[], from: number, to: number) => Promise<void>,
 ): Promise<number> {
+  if (!(await isBehind(db, name, step.upTo))) return 0
   return db.transaction().execute((tx) => advanceCursorIn(tx, name, step, apply))
+}
+
+/** Asked before the lock: a row lock writes to the log of the database, and an idle hub should write nothing. */
+async function isBehind(db: Db, name: string, upTo: number | undefined): Promise<boolean> {
+  const { rows } = await sql<{ behind: boolean }>`
+    SELECT least(h.pos, ${upTo ?? null}::bigint) > coalesce(c.pos, 0) AS behind
+    FROM log_head h LEFT JOIN log_cursor c ON c.name = ${name}`.execute(db)
+  return rows[0]?.behind === true
 }
 
 /** The same step inside a transaction that the caller holds. */

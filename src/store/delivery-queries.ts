@@ -45,6 +45,13 @@ export interface PublishableRow {
   readonly deliver_by: Date
 }
 
+/** Whether anything waits for the relay; asked before it takes its lock. */
+export async function hasPublishable(db: Db): Promise<boolean> {
+  const { rows } = await sql<{ some: boolean }>`
+    SELECT EXISTS (SELECT FROM delivery WHERE state = 'accepted') AS some`.execute(db)
+  return rows[0]?.some === true
+}
+
 /** What the relay publishes next, in log order; a suspended recipient's deliveries wait. */
 export async function findPublishable(tx: Tx, limit: number): Promise<PublishableRow[]> {
   const { rows } = await sql<PublishableRow>`

@@ -92,7 +92,7 @@ export async function resultBeforeApplication(scenario: Scenario): Promise<void>
     got: String(waiting?.state),
   })
   const application = renumber(scenario, 'power-application@1', seeded(applications, 'ME2026091100005'))
-  await pushAccepted(scenario, CHIFENG, application, '宁城申请 application')
+  await pushAccepted(scenario, CHIFENG, application, '宁城申请 apply')
   await showAcknowledged(scenario, CHIFENG, exchange, STATE_GRID_EAST, '宁城结果 result')
 }
 

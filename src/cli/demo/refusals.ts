@@ -31,7 +31,7 @@ export async function refusals(scenario: Scenario): Promise<void> {
   const jti = `conflict-${scenario.run}-1`
   show(scenario, '结果 result', '202 receipt', await chifeng.push({ ...result, jti }))
   const other = { ...result, jti, data: { ...result.data, remarks: '另一内容' } }
-  show(scenario, '同 jti 异文 conflict', '409 exchange.conflict', await chifeng.push(other))
+  show(scenario, '同 jti 异文 other', '409 exchange.conflict', await chifeng.push(other))
 
   const utility = await scenario.client('inner-mongolia-power')
   const answer = await utility.ask({

@@ -3,7 +3,7 @@ import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
 import type { Refused } from '#exchange/refuse.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
-import { type Problem, problemOf } from '../problem.ts'
+import { type Problem, problemOf, statusOf } from '../problem.ts'
 import type { GatewayDeps } from './deps.ts'
 
 export const newInstance = (): string => `urn:uuid:${randomUUID()}`
@@ -18,13 +18,20 @@ export function answerError(deps: GatewayDeps, thrown: unknown, refusal?: string
   return problemResponse(problemOf(error, instance, refusal), error.retryAfterSeconds)
 }
 
-/** A refusal; what proves no party is limited by its source. */
-export function answerRefusal(deps: GatewayDeps, c: Context, refused: Refused): Response {
-  if (!refused.proven && !deps.unproven.take(sourceOf(c))) {
-    return answerError(deps, new HubError('limit.exceeded', { retryAfterSeconds: 1 }))
-  }
-  return answerError(deps, refused.error, refused.refusal)
+/** A refusal as it is told; what proves no party is limited by its source. */
+export function limited(deps: GatewayDeps, c: Context, refused: Refused): Pick<Refused, 'error' | 'refusal'> {
+  if (refused.proven || deps.unproven.take(sourceOf(c))) return refused
+  return { error: new HubError('limit.exceeded', { retryAfterSeconds: 1 }), refusal: undefined }
 }
+
+export function answerRefusal(deps: GatewayDeps, c: Context, refused: Refused): Response {
+  const { error, refusal } = limited(deps, c, refused)
+  return answerError(deps, error, refusal)
+}
+
+/** The body byte for byte: `text()` would drop a byte order mark before the strict parse could see it. */
+export const tokenText = async (c: Context): Promise<string> =>
+  Buffer.from(await c.req.arrayBuffer()).toString('latin1')
 
 function problemResponse(problem: Problem, retryAfterSeconds: number | undefined): Response {
   const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }
@@ -56,8 +63,17 @@ export function requireMediaType(c: Context, expected: string): void {
   }
 }
 
-/** The party behind the Bearer `request+jwt` of this request. */
+/** The party behind the Bearer `request+jwt` of this request; who fails to prove one is limited by source. */
 export function bearerParty(deps: GatewayDeps, c: Context, maxAgeSeconds = 60): string {
+  try {
+    return provenParty(deps, c, maxAgeSeconds)
+  } catch (thrown) {
+    const error = asHubError(thrown)
+    throw limited(deps, c, { kind: 'refused', error, proven: statusOf(error.code) !== 401, refusal: undefined }).error
+  }
+}
+
+function provenParty(deps: GatewayDeps, c: Context, maxAgeSeconds: number): string {
   const header = c.req.header('authorization') ?? ''
   const token = /^Bearer +([^ ]+)$/i.exec(header)?.[1]
   if (token === undefined) {

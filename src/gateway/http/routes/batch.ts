@@ -1,9 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
+import type { Context } from 'hono'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { isJsonObject, parseStrictJson } from '#kernel/json.ts'
 import { problemOf } from '../../problem.ts'
-import { newInstance, requireMediaType } from '../answers.ts'
+import { limited, newInstance, requireMediaType } from '../answers.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { problemSchema, problems, tokenSchema } from '../schemas.ts'
 
@@ -38,36 +39,46 @@ const route = createRoute({
 export function pushBatch(app: OpenAPIHono, deps: GatewayDeps): void {
   app.openapi(route, async (c) => {
     requireMediaType(c, 'application/x-ndjson')
-    const lines = (await c.req.text()).split('\n').filter((line) => line.trim() !== '')
-    if (lines.length > MAX_LINES) {
-      throw violated('http.body_too_large', '', 'lines', `最多 ${MAX_LINES} 行`, `at most ${MAX_LINES} lines`)
-    }
-    const body = ReadableStream.from(answerLines(deps, lines)).pipeThrough(new TextEncoderStream())
+    const lines = linesOf(await c.req.text())
+    const body = ReadableStream.from(answerLines(deps, c, lines)).pipeThrough(new TextEncoderStream())
     return new Response(body, { status: 200, headers: { 'content-type': 'application/x-ndjson' } }) as never
   })
 }
 
+/** Lines that hold something. Found one by one: sixteen million line ends must not become an array. */
+function linesOf(text: string): string[] {
+  const lines: string[] = []
+  for (const [line] of text.matchAll(/\S[^\n]*/g)) {
+    if (lines.push(line) > MAX_LINES) {
+      throw violated('http.body_too_large', '', 'lines', `最多 ${MAX_LINES} 行`, `at most ${MAX_LINES} lines`)
+    }
+  }
+  return lines
+}
+
 /** Window by window: what one client sends is never all in memory as work, and its lines keep their order. */
-async function* answerLines(deps: GatewayDeps, lines: readonly string[]): AsyncGenerator<string> {
+async function* answerLines(deps: GatewayDeps, c: Context, lines: readonly string[]): AsyncGenerator<string> {
   for (let from = 0; from < lines.length; from += WINDOW) {
     const answers: Promise<string>[] = []
     for (const [index, line] of lines.slice(from, from + WINDOW).entries()) {
       if (index % TURN === TURN - 1) await nextTurn()
-      answers.push(answerLine(deps, from + index + 1, line))
+      answers.push(answerLine(deps, c, from + index + 1, line))
     }
     yield (await Promise.all(answers)).join('')
   }
   yield `${JSON.stringify({ end: lines.length })}\n`
 }
 
-async function answerLine(deps: GatewayDeps, n: number, line: string): Promise<string> {
+async function answerLine(deps: GatewayDeps, c: Context, n: number, line: string): Promise<string> {
   let answer: object
   try {
     const result = await deps.accept(tokenOf(line))
-    answer =
-      result.kind === 'accepted'
-        ? { n, exchange: result.exchange, receipt: result.receipt, replayed: result.replayed }
-        : { n, problem: problemOf(result.error, newInstance(), result.refusal) }
+    if (result.kind === 'accepted') {
+      answer = { n, exchange: result.exchange, receipt: result.receipt, replayed: result.replayed }
+    } else {
+      const { error, refusal } = limited(deps, c, result)
+      answer = { n, problem: problemOf(error, newInstance(), refusal) }
+    }
   } catch (thrown) {
     const error = asHubError(thrown)
     const instance = newInstance()

@@ -1,5 +1,5 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import { answerRefusal, requireMediaType } from '../answers.ts'
+import { answerRefusal, requireMediaType, tokenText } from '../answers.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { problems, tokenSchema } from '../schemas.ts'
 
@@ -31,7 +31,7 @@ const route = createRoute({
 export function pushExchange(app: OpenAPIHono, deps: GatewayDeps): void {
   app.openapi(route, async (c) => {
     requireMediaType(c, 'application/jwt')
-    const result = await deps.accept(await c.req.text())
+    const result = await deps.accept(await tokenText(c))
     if (result.kind === 'refused') return answerRefusal(deps, c, result) as never
     const json = c.req.header('accept')?.includes('application/json') === true
     const headers: Record<string, string> = { 'content-type': json ? 'application/json' : 'application/jwt' }

@@ -72,7 +72,7 @@ const schemaRoute = createRoute({
   request: { params: z.object({ ref: z.string().max(80) }) },
   responses: {
     200: { description: 'JSON Schema 2020-12', content: { 'application/schema+json': { schema: z.object({}) } } },
-    ...problems(404),
+    ...problems(400, 404),
   },
 })
 

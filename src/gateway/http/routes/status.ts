@@ -42,7 +42,7 @@ const exchangeRoute = createRoute({
   request: { params: z.object({ id: z.string().max(64) }) },
   responses: {
     200: { description: 'The status', content: { 'application/json': { schema: statusSchema } } },
-    ...problems(401, 403, 404, 422, 503),
+    ...problems(400, 401, 403, 404, 413, 422, 429, 503),
   },
 })
 
@@ -64,13 +64,21 @@ const caseRoute = createRoute({
   operationId: 'getCase',
   summary: '办件进展 / Progress of a case by any of its numbers, for a party of the case',
   security: bearer,
-  request: { params: z.object({ number: z.string().max(64) }) },
+  // PostgreSQL takes no U+0000, and no number has a control character.
+  request: {
+    params: z.object({
+      number: z
+        .string()
+        .max(64)
+        .regex(/^\P{Cc}*$/u),
+    }),
+  },
   responses: {
     200: {
       description: 'The cases that this number names',
       content: { 'application/json': { schema: z.array(caseSchema) } },
     },
-    ...problems(401, 403, 404, 422, 503),
+    ...problems(400, 401, 403, 404, 413, 422, 429, 503),
   },
 })
 
