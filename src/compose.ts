@@ -10,7 +10,7 @@ import { ACK_CONTRACT, claimsOf } from '#delivery/outcomes.ts'
 import { pullDeliveries } from '#delivery/pull.ts'
 import { exchangeStatus } from '#delivery/status.ts'
 import { query } from '#documents/query.ts'
-import { type Acceptance, type AcceptDeps, accept } from '#exchange/accept.ts'
+import { type Acceptance, type AcceptDeps, type Arrival, accept } from '#exchange/accept.ts'
 import { authenticate } from '#exchange/authenticate.ts'
 import { type Committer, createCommitter } from '#exchange/committer.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
@@ -51,7 +51,7 @@ export interface Core {
   readonly fault: FaultPoint
   readonly log: Log
   /** The acceptance path, for the doors and for the hub's own notices. */
-  readonly accept: (token: string) => Promise<Acceptance>
+  readonly accept: (token: string, arrival?: Arrival) => Promise<Acceptance>
   /** Called after each commit; the loops of this process hang on it. */
   readonly onCommit: (listener: () => void) => void
   close(): Promise<void>
@@ -100,7 +100,7 @@ export async function openCore(config: Config, databaseUrl: string, log: Log): P
     fault,
     refuse,
     log,
-    accept: (token) => accept(acceptDeps, token),
+    accept: (token, arrival) => accept(acceptDeps, token, arrival),
     onCommit: writer.onCommit,
     async close() {
       await writer.committer.drain()

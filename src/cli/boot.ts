@@ -7,6 +7,7 @@ import { type ConnectorHost, type HostTuning, startConnectorHost } from '#connec
 import { loadManifest } from '#connect/manifest.ts'
 import { type DeliveryVerifier, verifyDelivery } from '#exchange/verify-delivery.ts'
 import { type RunningServer, startServer } from '#gateway/http/server.ts'
+import { type DoorDeps, openKafkaDoor } from '#gateway/kafka/door.ts'
 import { HubError } from '#kernel/errors.ts'
 import { readPartySigner } from '#parties/key-files.ts'
 import { applySeeds } from '#parties/seed.ts'
@@ -84,13 +85,31 @@ export async function boot(config: Config, log: Log, options: BootOptions = {}):
       })
     }
     const server = config.roles.includes('gateway') ? await startGateway(core) : undefined
-    if (server !== undefined) stops.push(() => server.stop(GRACE_MS))
+    if (server !== undefined) {
+      stops.push(() => server.stop(GRACE_MS))
+      const door = await openKafkaDoor(doorDeps(core), senders(core))
+      stops.push(door.close)
+    }
     return { core, url: server?.url, peers, stop }
   } catch (error) {
     await stop()
     throw error
   }
 }
+
+const doorDeps = (core: Core): DoorDeps => ({
+  bus: core.bus,
+  hubId: core.config.hubId,
+  accept: core.accept,
+  onError: (error) => core.log({ level: 'error', message: 'bus door', error }),
+})
+
+/** Whose `dx.in` topics are read; a party that is given this door later is read after a restart. */
+const senders = (core: Core): string[] =>
+  core.register
+    .parties()
+    .filter((party) => party.busDoor)
+    .map((party) => party.id)
 
 async function startGateway(core: Core): Promise<RunningServer> {
   let url = core.config.publicUrl

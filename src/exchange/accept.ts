@@ -4,7 +4,6 @@ import { validateData } from '#contracts/validate.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { newExchangeId, uuidv7 } from '#kernel/ids.ts'
-import { atPointer } from '#kernel/json.ts'
 import type { Origin } from '#kernel/origin.ts'
 import type { ReplayRow } from '#store/exchange-queries.ts'
 import type { ExchangeRow } from '#store/log-commit.ts'
@@ -14,8 +13,9 @@ import type { Committed, Committer } from './committer.ts'
 import type { Digests } from './digests.ts'
 import type { PartyRegister } from './party-register.ts'
 import { planDeliveries, projectDocument } from './plan.ts'
-import { originOf, originSuffices, type Progress, type Proven, proveParty } from './prove.ts'
+import { type Progress, type Proven, proveParty } from './prove.ts'
 import type { Refuse, Refused } from './refuse.ts'
+import { checkBinding, checkRight } from './rights.ts'
 
 export interface AcceptDeps {
   readonly hubId: string
@@ -36,6 +36,15 @@ export type Acceptance =
   | { readonly kind: 'accepted'; readonly exchange: string; readonly receipt: string; readonly replayed: boolean }
   | Refused
 
+/**
+ * How a token came by the Kafka door: into which party's topic, and when the broker appended it. Freshness is judged
+ * at that time, so an outage of the hub expires nothing (PROTOCOL, freshness).
+ */
+export interface Arrival {
+  readonly party: string
+  readonly atMs: number
+}
+
 /** Above every contract's own cap; what is larger is not even read. */
 export const MAX_TOKEN_BYTES = 1_048_576
 
@@ -46,13 +55,14 @@ export const MAX_TOKEN_BYTES = 1_048_576
  * Throws only what is nobody's fault and may pass: `hub.busy`, `hub.store_unavailable`. Nothing was accepted then,
  * or the outcome is unknown and the same jti is safe.
  */
-export async function accept(deps: AcceptDeps, text: string): Promise<Acceptance> {
+export async function accept(deps: AcceptDeps, text: string, arrival?: Arrival): Promise<Acceptance> {
   const progress: Progress = {}
   let claims: ExchangeClaims | undefined
   try {
     const proven = proveParty(deps.register, text, { typ: 'exchange+jwt', maxBytes: MAX_TOKEN_BYTES }, progress)
+    if (arrival !== undefined && arrival.party !== proven.party.id) throw new HubError('token.topic_foreign')
     claims = readClaims('exchange+jwt', proven.token.claims)
-    const row = judge(deps, proven, claims)
+    const row = judge(deps, proven, claims, arrival?.atMs ?? deps.clock())
     return toAcceptance(await deps.committer.submit(row))
   } catch (thrown) {
     const error = asHubError(thrown)
@@ -64,7 +74,7 @@ export async function accept(deps: AcceptDeps, text: string): Promise<Acceptance
 }
 
 /** Claims against the contract, the right to send, schema and rules; then the row as it is committed. */
-function judge(deps: AcceptDeps, proven: Proven, claims: ExchangeClaims): ExchangeRow {
+function judge(deps: AcceptDeps, proven: Proven, claims: ExchangeClaims, arrivedAtMs: number): ExchangeRow {
   const nowMs = deps.clock()
   checkAudience(claims, deps.hubId)
   const contract = deps.contracts.get(claims.contract)
@@ -73,99 +83,14 @@ function judge(deps: AcceptDeps, proven: Proven, claims: ExchangeClaims): Exchan
   }
   if (contract.kind === 'query') throw new HubError('contract.kind_wrong')
   if (proven.token.text.length > contract.maxBytes) throw new HubError('token.too_large')
-  checkFreshness(claims, { nowMs, maxAgeSeconds: contract.maxAgeSeconds })
-  const origin = checkRight(deps, proven, claims, contract, nowMs)
+  checkFreshness(claims, { nowMs: arrivedAtMs, maxAgeSeconds: contract.maxAgeSeconds })
+  const origin = checkRight(deps.register, proven, claims, contract, nowMs)
   checkBinding(contract, claims)
   const violations = validateData(contract, claims.data)
   if (violations.length > 0) throw new HubError('contract.schema_violated', { violations })
   const { errors } = checkRules(contract, { data: claims.data, claims: proven.token.claims, nowMs })
   if (errors.length > 0) throw new HubError('contract.rule_violated', { violations: errors })
-  return rowOf(deps, proven, claims, contract, origin, nowMs)
-}
-
-function checkRight(
-  deps: AcceptDeps,
-  proven: Proven,
-  claims: ExchangeClaims,
-  contract: Contract,
-  nowMs: number,
-): Origin {
-  const principal = claims.obo === undefined ? proven.party : deps.register.party(claims.obo)
-  if (claims.obo !== undefined && !deps.register.hasMandate(claims.iss, claims.obo, contract.ref, nowMs)) {
-    throw violated(
-      'right.no_mandate',
-      '/obo',
-      `mandate:${contract.ref}`,
-      `没有代 ${claims.obo} 发送 ${contract.ref} 的授权`,
-      `no mandate to send ${contract.ref} for ${claims.obo}`,
-    )
-  }
-  const provides = contract.providers.some((provider) =>
-    'party' in provider ? provider.party === principal?.id : principal?.roles.includes(provider.role) === true,
-  )
-  if (!provides) {
-    throw violated(
-      'right.missing',
-      '/contract',
-      `send:${contract.ref}`,
-      `无权发送 ${contract.ref}`,
-      `no right to send ${contract.ref}`,
-    )
-  }
-  const origin = originOf(proven)
-  if (!originSuffices(origin, contract.minOrigin)) {
-    throw violated(
-      'right.missing',
-      '/contract',
-      `origin:${contract.minOrigin}`,
-      `${contract.ref} 至少要求 ${contract.minOrigin}`,
-      `${contract.ref} asks for ${contract.minOrigin} at least`,
-    )
-  }
-  if (claims.act !== proven.key.agent) {
-    throw violated(
-      'token.claims_invalid',
-      '/act',
-      'act',
-      'act 须为登记的代签连接器',
-      'act must be the agent the key is registered for',
-    )
-  }
-  return origin
-}
-
-function checkBinding(contract: Contract, claims: ExchangeClaims): void {
-  if (atPointer(claims.data, contract.sub) !== claims.sub) {
-    throw violated(
-      'contract.claim_mismatch',
-      '/sub',
-      'sub',
-      `sub 须等于 data${contract.sub}`,
-      `sub must equal data${contract.sub}`,
-    )
-  }
-  if (
-    contract.caseNo !== undefined &&
-    claims.caseNo !== undefined &&
-    atPointer(claims.data, contract.caseNo) !== claims.caseNo
-  ) {
-    throw violated(
-      'contract.claim_mismatch',
-      '/caseNo',
-      'caseNo',
-      `caseNo 须等于 data${contract.caseNo}`,
-      `caseNo must equal data${contract.caseNo}`,
-    )
-  }
-  if (claims.supersedes !== undefined && claims.supersedes.iss !== claims.iss) {
-    throw violated(
-      'token.claims_invalid',
-      '/supersedes/iss',
-      'supersedes',
-      '只能取代本方的交换',
-      'only an own exchange can be superseded',
-    )
-  }
+  return rowOf(deps, proven, claims, contract, origin, { nowMs, arrivedAtMs })
 }
 
 function rowOf(
@@ -174,8 +99,9 @@ function rowOf(
   claims: ExchangeClaims,
   contract: Contract,
   origin: Origin,
-  nowMs: number,
+  times: { readonly nowMs: number; readonly arrivedAtMs: number },
 ): ExchangeRow {
+  const { nowMs, arrivedAtMs } = times
   const id = newExchangeId(nowMs)
   const contentDigest = deps.digests.content(claims)
   const { iss, jti } = claims
@@ -187,7 +113,7 @@ function rowOf(
     exchange: id,
     of: { iss, jti, contract: contract.ref, tokenDigest: token.digest, contentDigest },
     posAfter: deps.knownHead(),
-    acceptedAt: numericDate(nowMs),
+    acceptedAt: numericDate(arrivedAtMs),
     origin,
   })
   return {
@@ -201,7 +127,7 @@ function rowOf(
     origin,
     orderKey: deps.digests.orderKey(contract, claims),
     contentDigest,
-    acceptedAtMs: nowMs,
+    acceptedAtMs: arrivedAtMs,
     token: token.text,
     receipt,
     deliveries: planDeliveries(contract, claims, deps.digests, deps.register, nowMs),

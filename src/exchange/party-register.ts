@@ -9,6 +9,8 @@ export interface Party {
   readonly divisions: readonly string[]
   /** `bus`: a connector consumes for it; `inbox`: it pulls. */
   readonly channel: 'bus' | 'inbox'
+  /** Whether it sends through its topic `dx.in.<party>` as well as by HTTP. */
+  readonly busDoor: boolean
   readonly status: 'active' | 'suspended'
 }
 
@@ -34,6 +36,7 @@ export interface Grant {
  */
 export interface PartyRegister {
   party(id: string): Party | undefined
+  parties(): readonly Party[]
   key(kid: string): RegisteredKey | undefined
   hasMandate(agent: string, principal: string, contract: string, atMs: number): boolean
   /** The agent itself and everybody it may send this contract for. */

@@ -10,6 +10,7 @@ const STATUS = {
   'token.algorithm_wrong': 401,
   'token.key_unknown': 401,
   'token.key_foreign': 401,
+  'token.topic_foreign': 401,
   'token.key_inactive': 401,
   'token.signature_invalid': 401,
   'token.claims_invalid': 422,

@@ -64,6 +64,13 @@ export const ERROR_CODES = Object.freeze({
     '使用本方密钥签名',
     "Sign with the issuer's own key",
   ),
+  'token.topic_foreign': text(
+    false,
+    'iss 不是该主题所属的一方',
+    'The iss is not the party that owns this topic',
+    '只向本方的 dx.in 主题发布',
+    "Publish to your own party's dx.in topic only",
+  ),
   'token.key_inactive': text(
     false,
     '签名密钥已停用或被吊销',

@@ -51,6 +51,7 @@ export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> 
   }
   return {
     party: (id) => current().parties.get(id),
+    parties: () => [...current().parties.values()],
     key: (kid) => current().keys.get(kid),
     hasMandate: (agent, principal, contract, atMs) =>
       current().mandates.some(
@@ -93,6 +94,7 @@ function index(rows: RegisterRows): Picture {
     roles: row.roles,
     divisions: row.divisions,
     channel: row.channel,
+    busDoor: row.bus_door,
     status: row.status,
   }))
   return {

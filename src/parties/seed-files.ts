@@ -48,6 +48,8 @@ const PARTIES = z.strictObject({
       roles: z.array(label).min(1),
       uscc: uscc.optional(),
       channel: z.enum(['bus', 'inbox']),
+      /** Whether it also sends through its topic dx.in.<party>. */
+      busDoor: z.boolean().default(false),
     }),
   ),
   mandates: z.array(

@@ -9,6 +9,7 @@ interface PartyRow {
   readonly divisions: string[]
   readonly roles: string[]
   readonly channel: 'bus' | 'inbox'
+  readonly bus_door: boolean
   readonly status: 'active' | 'suspended'
 }
 
@@ -109,6 +110,7 @@ export interface RegisterInput {
     readonly divisions: readonly string[]
     readonly roles: readonly string[]
     readonly channel: string
+    readonly busDoor: boolean
   }[]
   readonly areas: readonly (Period & {
     readonly prefix: string
@@ -137,9 +139,9 @@ export async function insertRegister(tx: Tx, input: RegisterInput): Promise<void
   }
   for (const one of input.parties) {
     await sql`
-      INSERT INTO party (id, name_zh, name_en, name_aliases, level, divisions, roles, channel)
+      INSERT INTO party (id, name_zh, name_en, name_aliases, level, divisions, roles, channel, bus_door)
       VALUES (${one.id}, ${one.zh}, ${one.en}, ${one.aliases}, ${one.level}, ${one.divisions}, ${one.roles},
-              ${one.channel})
+              ${one.channel}, ${one.busDoor})
       ON CONFLICT DO NOTHING`.execute(tx)
   }
   for (const { prefix, utility, validFrom, validTo, isOverride } of input.areas) {

@@ -16,6 +16,7 @@ const REGISTER = [
      divisions text[] NOT NULL DEFAULT '{}',
      roles text[] NOT NULL,
      channel text NOT NULL CHECK (channel IN ('bus', 'inbox')),
+     bus_door boolean NOT NULL DEFAULT false,
      status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended')))`,
   `CREATE TABLE party_key (
      kid text PRIMARY KEY,

@@ -1,0 +1,64 @@
+import type { Bus, BusMessage, BusRecord, Subscription } from '#bus/bus.ts'
+import type { Acceptance, Arrival } from '#exchange/accept.ts'
+import { uuidv7 } from '#kernel/ids.ts'
+import { problemOf } from '../problem.ts'
+
+export interface DoorDeps {
+  readonly bus: Bus
+  readonly hubId: string
+  readonly accept: (token: string, arrival: Arrival) => Promise<Acceptance>
+  readonly onError: (error: unknown) => void
+}
+
+const GROUP = 'dianqiao-gateway'
+const IN = 'dx.in.'
+
+/**
+ * The Kafka door: `dx.in.<party>` through the same acceptance as HTTP. iss must be the topic's party, freshness is
+ * judged at the broker's append time, and lines keep their order. Receipts and refusals go to `dx.receipt.<party>`
+ * before the offset moves; a hub that is busy or without its database leaves the batch where it is.
+ */
+export function openKafkaDoor(deps: DoorDeps, parties: readonly string[]): Promise<Subscription> {
+  return deps.bus.subscribe({
+    topics: parties.map((party) => `${IN}${party}`),
+    group: GROUP,
+    onBatch: (messages) => acceptBatch(deps, messages),
+    onError: deps.onError,
+  })
+}
+
+async function acceptBatch(deps: DoorDeps, messages: readonly BusMessage[]): Promise<void> {
+  for (const [topic, group] of Map.groupBy(messages, (message) => message.topic)) {
+    const party = topic.slice(IN.length)
+    // Submitted one after the other without a pause between: acceptance queues them in this order.
+    const answers = await Promise.all(
+      group.map(async (message) => {
+        // Bytes outside ASCII stay what they are, so that the strict parse sees and refuses them.
+        const token = message.value.toString('latin1')
+        return answerRecord(deps, message, await deps.accept(token, { party, atMs: message.timestampMs }))
+      }),
+    )
+    await deps.bus.publish(`dx.receipt.${party}`, answers)
+  }
+}
+
+/** CloudEvents in binary mode; `dx-of` is the place of the message that is answered. */
+function answerRecord(deps: DoorDeps, message: BusMessage, result: Acceptance): BusRecord {
+  const id = uuidv7(message.timestampMs)
+  const { signed, unsigned } =
+    result.kind === 'accepted'
+      ? { signed: result.receipt, unsigned: '' }
+      : { signed: result.refusal, unsigned: JSON.stringify(problemOf(result.error, `urn:uuid:${id}`)) }
+  return {
+    key: message.key,
+    value: signed ?? unsigned,
+    headers: {
+      ce_id: id,
+      ce_source: `urn:dianqiao:${deps.hubId}`,
+      ce_type: result.kind === 'accepted' ? 'receipt' : 'refusal',
+      ce_specversion: '1.0',
+      'content-type': signed === undefined ? 'application/problem+json' : 'application/jwt',
+      'dx-of': `${message.topic}/${message.partition}/${message.offset}`,
+    },
+  }
+}
