@@ -8,8 +8,9 @@ import {
   deleteCases,
   type EventRow,
   insertCaseChanges,
+  partiesOfCases,
 } from '#store/case-queries.ts'
-import { advanceCursorIn, type LogEntry, rewindCursor } from '#store/cursor.ts'
+import { advanceCursor, advanceCursorIn, type LogEntry, rewindCursor } from '#store/cursor.ts'
 import type { Db, Tx } from '#store/db.ts'
 
 /** A number of a case with its key, as the composition reads it out of an exchange. */
@@ -44,22 +45,21 @@ export async function foldStep(
   sources: FoldSources,
   fault: (point: string) => void = () => {},
 ): Promise<number> {
-  const passed = await db.transaction().execute(async (tx) => {
-    const folded = await foldStepIn(tx, sources)
-    if (folded > 0) fault('cases.before-commit')
-    return folded
+  const passed = await advanceCursor(db, CASES_CURSOR, { limit: STEP }, async (tx, entries) => {
+    await fold(tx, entries, sources)
+    fault('cases.before-commit')
   })
   if (passed > 0) fault('cases.after-commit')
   return passed
 }
 
-function foldStepIn(tx: Tx, sources: FoldSources): Promise<number> {
-  return advanceCursorIn(tx, CASES_CURSOR, { limit: STEP }, async (_tx, entries) => {
-    const read = entries.flatMap((entry) => readEntry(entry, sources))
-    if (read.length === 0) return
-    const known = await casesByAlias(tx, [...new Set(read.flatMap((one) => one.aliases.map((alias) => alias.key)))])
-    await insertCaseChanges(tx, foldEntries(read, known, sources))
-  })
+async function fold(tx: Tx, entries: readonly LogEntry[], sources: FoldSources): Promise<void> {
+  const read = entries.flatMap((entry) => readEntry(entry, sources))
+  if (read.length === 0) return
+  const keys = new Set(read.flatMap((one) => one.aliases.map((alias) => alias.key)))
+  const known = await casesByAlias(tx, [...keys])
+  const members = await partiesOfCases(tx, [...new Set(known.values())])
+  await insertCaseChanges(tx, foldEntries(read, { known, members }, sources))
 }
 
 interface ReadEntry {
@@ -76,22 +76,32 @@ function readEntry(entry: LogEntry, sources: FoldSources): ReadEntry[] {
   return [{ entry, contract, data, aliases: sources.aliasesOf(contract, data, entry.obo ?? entry.iss) }]
 }
 
-function foldEntries(read: readonly ReadEntry[], known: Map<string, string>, sources: FoldSources): CaseChanges {
+/** Cases by alias key, and who takes part in each: as stored, and as this stretch goes on adding to them. */
+interface Known {
+  readonly known: Map<string, string>
+  readonly members: Map<string, Set<string>>
+}
+
+function foldEntries(read: readonly ReadEntry[], { known, members }: Known, sources: FoldSources): CaseChanges {
   const cases: CaseRow[] = []
   const aliases: AliasRow[] = []
-  const parties: { case_id: string; party: string }[] = []
   const subjects: { case_id: string; subject_key: string }[] = []
   const events: EventRow[] = []
+  const parties: { case_id: string; party: string }[] = []
+  const join = (caseId: string, party: string | null | undefined): void => {
+    if (party === null || party === undefined) return
+    members.set(caseId, (members.get(caseId) ?? new Set()).add(party))
+    parties.push({ case_id: caseId, party })
+  }
   for (const one of read) {
     const { entry, contract, data } = one
-    let caseId = one.aliases.map((alias) => known.get(alias.key)).find((id) => id !== undefined)
+    let caseId = ownCase(one, { known, members })
     if (caseId === undefined && contract.opensCase !== undefined) {
       const opened = openCase(one, contract.opensCase.supplyDivision, sources)
       cases.push(opened)
       caseId = opened.id
-      for (const party of [opened.utility, sources.platformOf(opened.division)]) {
-        if (party !== null && party !== undefined) parties.push({ case_id: opened.id, party })
-      }
+      join(opened.id, opened.utility)
+      join(opened.id, sources.platformOf(opened.division))
     }
     events.push({
       pos: entry.pos,
@@ -107,10 +117,25 @@ function foldEntries(read: readonly ReadEntry[], known: Map<string, string>, sou
       known.set(key, caseId)
       aliases.push({ key, scheme, issuer, number, case_id: caseId, pos: entry.pos })
     }
-    for (const party of new Set([entry.iss, entry.obo ?? entry.iss])) parties.push({ case_id: caseId, party })
+    join(caseId, entry.iss)
+    join(caseId, entry.obo)
     for (const key of sources.subjectKeysOf(contract, data)) subjects.push({ case_id: caseId, subject_key: key })
   }
   return { cases, aliases, parties, subjects, events }
+}
+
+/**
+ * The case that an exchange belongs to: one of its numbers names it, and its sender issued that number or takes part in
+ * the case already. Naming somebody else's number lets nobody into a case, or add to it.
+ */
+function ownCase({ entry, aliases }: ReadEntry, { known, members }: Known): string | undefined {
+  const senders = [entry.iss, entry.obo ?? entry.iss]
+  for (const { key, issuer } of aliases) {
+    const caseId = known.get(key)
+    if (caseId === undefined) continue
+    if (senders.includes(issuer) || senders.some((sender) => members.get(caseId)?.has(sender))) return caseId
+  }
+  return undefined
 }
 
 /** The case takes the id of the exchange that opened it, and a number that says when and where in the log. */
@@ -133,8 +158,9 @@ export function rebuildCases(db: Db, sources: FoldSources): Promise<number> {
     await rewindCursor(tx, CASES_CURSOR)
     await deleteCases(tx)
     let folded = 0
-    for (let passed = await foldStepIn(tx, sources); passed > 0; passed = await foldStepIn(tx, sources))
-      folded += passed
+    for (let passed = 1; passed > 0; folded += passed) {
+      passed = await advanceCursorIn(tx, CASES_CURSOR, { limit: STEP }, (_tx, entries) => fold(tx, entries, sources))
+    }
     return folded
   })
 }

@@ -8,8 +8,12 @@ export interface RoutingSources {
   readonly casesPosition: (db: Db) => Promise<number>
   /** Aliases that became known in (from, to]. */
   readonly aliasesIntroduced: (db: Db, from: number, to: number) => Promise<readonly string[]>
-  /** The supply division of the case behind each alias key. */
-  readonly divisionsByAlias: (db: Db, aliasKeys: readonly string[]) => Promise<ReadonlyMap<string, string>>
+  /** The supply division of the case behind each alias key, as the log stood at `upTo`. */
+  readonly divisionsByAlias: (
+    db: Db,
+    aliasKeys: readonly string[],
+    upTo: number,
+  ) => Promise<ReadonlyMap<string, string>>
   readonly utilityOf: (division: string, atMs: number) => string | undefined
 }
 
@@ -24,7 +28,7 @@ export function routeStep(db: Db, sources: RoutingSources, fault: FaultPoint = (
     advanceCursor(db, 'routing', { limit: STEP, upTo, contracts: [] }, async (tx, _entries, from, to) => {
       const aliasKeys = await sources.aliasesIntroduced(tx, from, to)
       const unrouted = await findUnrouted(tx, { from, to, aliasKeys })
-      await routeDeliveries(tx, await plan(tx, unrouted, sources))
+      await routeDeliveries(tx, await plan(tx, unrouted, sources, to))
       if (unrouted.length > 0) await fault('routing.before-commit')
     }),
   )
@@ -34,10 +38,12 @@ async function plan(
   db: Db,
   unrouted: readonly UnroutedRow[],
   sources: RoutingSources,
+  upTo: number,
 ): Promise<{ id: string; recipient: string }[]> {
   const keys = [...new Set(unrouted.flatMap((row) => row.alias_keys))]
   if (unrouted.length === 0) return []
-  const divisions = await sources.divisionsByAlias(db, keys)
+  // Not what the cases know by now: they may have run ahead, and an earlier one of the same key would still wait.
+  const divisions = await sources.divisionsByAlias(db, keys, upTo)
   return unrouted.flatMap((row) => {
     const known = row.alias_keys.map((key) => divisions.get(key)).find((division) => division !== undefined)
     const division = known ?? row.fallback_division ?? undefined

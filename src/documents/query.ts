@@ -1,5 +1,5 @@
 import type { Answers, Contract, ContractSet } from '#contracts/contract.ts'
-import { checkRules } from '#contracts/rules.ts'
+import { brokenRules } from '#contracts/rules.ts'
 import { validateData } from '#contracts/validate.ts'
 import type { Digests } from '#exchange/digests.ts'
 import type { Grant, PartyRegister } from '#exchange/party-register.ts'
@@ -48,7 +48,8 @@ export async function query(deps: QueryDeps, text: string): Promise<QueryResult>
     return { kind: 'answered', answer: await answer(deps, proven, claims) }
   } catch (thrown) {
     const error = asHubError(thrown)
-    if (error.retriable) throw error
+    // As it was thrown: who binds this tells an outage by its cause.
+    if (error.retriable) throw thrown
     return deps.refuse(error, progress)
   }
 }
@@ -139,13 +140,23 @@ function judge(deps: QueryDeps, proven: Proven, claims: QueryClaims, nowMs: numb
   const data = { [contract.sub.slice(1)]: claims.sub }
   const violations = validateData(contract, data)
   if (violations.length > 0) throw new HubError('contract.schema_violated', { violations })
-  const { errors } = checkRules(contract, { data, claims: proven.token.claims, nowMs })
+  const errors = brokenRules(contract, { data, claims: proven.token.claims, nowMs })
   if (errors.length > 0) throw new HubError('contract.rule_violated', { violations: errors })
   return { contract, answers: contract.answers, data }
 }
 
 /** Deny by default: the one grant that covers purpose, legal basis and every field asked for. */
 function grantFor(grants: readonly Grant[], claims: QueryClaims): Grant {
+  // Consents are not recorded yet, so none can be resolved: an unproved one must not open anything.
+  if (claims.legalBasis === 'consent') {
+    throw violated(
+      'query.grant_missing',
+      '/consentRef',
+      'consent',
+      '没有可核验的授权同意',
+      'no recorded consent covers this query',
+    )
+  }
   const forPurpose = grants.filter(
     (grant) => grant.purpose === claims.purpose && grant.legalBases.includes(claims.legalBasis),
   )

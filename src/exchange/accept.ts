@@ -1,5 +1,5 @@
 import type { Contract, ContractSet } from '#contracts/contract.ts'
-import { checkRules } from '#contracts/rules.ts'
+import { brokenRules } from '#contracts/rules.ts'
 import { validateData } from '#contracts/validate.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
@@ -88,7 +88,7 @@ function judge(deps: AcceptDeps, proven: Proven, claims: ExchangeClaims, arrived
   checkBinding(contract, claims)
   const violations = validateData(contract, claims.data)
   if (violations.length > 0) throw new HubError('contract.schema_violated', { violations })
-  const { errors } = checkRules(contract, { data: claims.data, claims: proven.token.claims, nowMs })
+  const errors = brokenRules(contract, { data: claims.data, claims: proven.token.claims, nowMs })
   if (errors.length > 0) throw new HubError('contract.rule_violated', { violations: errors })
   return rowOf(deps, proven, claims, contract, origin, { nowMs, arrivedAtMs })
 }

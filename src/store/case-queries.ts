@@ -44,7 +44,15 @@ export async function casesByAlias(db: Db, keys: readonly string[]): Promise<Map
   return new Map(rows.map((row) => [row.key, row.case_id]))
 }
 
-/** Writes a stretch, then ties events that were waiting for one of its new aliases to their case. */
+/** Who takes part in each of these cases. */
+export async function partiesOfCases(db: Db, caseIds: readonly string[]): Promise<Map<string, Set<string>>> {
+  const { rows } = await sql<{ case_id: string; parties: string[] }>`
+    SELECT case_id, array_agg(party) AS parties FROM case_party
+    WHERE case_id = ANY (${caseIds}::uuid[]) GROUP BY case_id`.execute(db)
+  return new Map(rows.map((row) => [row.case_id, new Set(row.parties)]))
+}
+
+/** Writes a stretch, then ties events that were waiting for one of its new aliases, and their senders, to the case. */
 export async function insertCaseChanges(tx: Tx, changes: CaseChanges): Promise<void> {
   await sql`
     INSERT INTO case_file (id, case_no, division, utility, state, opened_pos, opened_at)
@@ -67,9 +75,14 @@ export async function insertCaseChanges(tx: Tx, changes: CaseChanges): Promise<v
       AS e(pos bigint, case_id uuid, exchange uuid, contract text, alias_keys text[], at timestamptz)`.execute(tx)
   if (changes.aliases.length > 0) {
     await sql`
-      UPDATE case_event AS e SET case_id = a.case_id FROM case_alias a
-      WHERE e.case_id IS NULL AND a.key = ANY (${changes.aliases.map((alias) => alias.key)}) AND e.alias_keys @> ARRAY[a.key]
-    `.execute(tx)
+      WITH tied AS (
+        UPDATE case_event AS e SET case_id = a.case_id FROM case_alias a
+        WHERE e.case_id IS NULL AND a.key = ANY (${changes.aliases.map((alias) => alias.key)})
+          AND e.alias_keys @> ARRAY[a.key]
+        RETURNING e.case_id, e.exchange)
+      INSERT INTO case_party SELECT DISTINCT t.case_id, p.party
+      FROM tied t JOIN exchange x ON x.id = t.exchange CROSS JOIN LATERAL (VALUES (x.iss), (x.obo)) AS p(party)
+      WHERE p.party IS NOT NULL ON CONFLICT DO NOTHING`.execute(tx)
   }
 }
 
@@ -79,11 +92,11 @@ export async function deleteCases(tx: Tx): Promise<void> {
   await sql`DELETE FROM case_file`.execute(tx)
 }
 
-/** Supply division of the case behind each alias key. */
-export async function divisionsByAlias(db: Db, keys: readonly string[]): Promise<Map<string, string>> {
+/** Supply division of the case behind each alias key that the log had introduced by the position `upTo`. */
+export async function divisionsByAlias(db: Db, keys: readonly string[], upTo: number): Promise<Map<string, string>> {
   const { rows } = await sql<{ key: string; division: string }>`
     SELECT a.key, c.division FROM case_alias a JOIN case_file c ON c.id = a.case_id
-    WHERE a.key = ANY (${keys})`.execute(db)
+    WHERE a.key = ANY (${keys}) AND a.pos <= ${upTo}`.execute(db)
   return new Map(rows.map((row) => [row.key, row.division]))
 }
 

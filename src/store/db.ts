@@ -25,6 +25,9 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', (error) => options.onError?.(error))
+  // One that breaks while it is in use fails its query; the pool listens to idle ones alone, and an unheard error
+  // would end the process.
+  pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }
 
@@ -41,8 +44,8 @@ export function isStoreOutage(error: unknown): boolean {
   return error instanceof Error && /ECONN|EPIPE|ENOENT|terminated|timeout|Connection|not queryable/i.test(error.message)
 }
 
-/** SQLSTATE of a database error (PostgreSQL, appendix A), or undefined. */
+/** SQLSTATE of a database error (PostgreSQL, appendix A: each holds a digit, EPIPE does not), or undefined. */
 export function sqlState(error: unknown): string | undefined {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+  return typeof code === 'string' && /^(?=.*\d)[0-9A-Z]{5}$/.test(code) ? code : undefined
 }

@@ -97,38 +97,56 @@ function parameters(rows: readonly ExchangeRow[]): unknown[] {
   const documents = rows.flatMap((row, index) => (row.document ? [{ n: index + 1, document: row.document }] : []))
   return [
     plainArray(rows.map((row) => row.id)),
-    rows.map((row) => row.iss),
-    rows.map((row) => row.jti),
-    rows.map((row) => row.contract),
-    rows.map((row) => row.sub),
-    rows.map((row) => row.caseNo ?? null),
-    rows.map((row) => row.obo ?? null),
-    plainArray(rows.map((row) => row.origin)),
-    plainArray(rows.map((row) => row.orderKey)),
-    plainArray(rows.map((row) => row.contentDigest)),
+    textArray(rows.map((row) => row.iss)),
+    textArray(rows.map((row) => row.jti)),
+    textArray(rows.map((row) => row.contract)),
+    textArray(rows.map((row) => row.sub)),
+    textArray(rows.map((row) => row.caseNo)),
+    textArray(rows.map((row) => row.obo)),
+    textArray(rows.map((row) => row.origin)),
+    textArray(rows.map((row) => row.orderKey)),
+    textArray(rows.map((row) => row.contentDigest)),
     plainArray(rows.map((row) => new Date(row.acceptedAtMs).toISOString())),
-    plainArray(rows.map((row) => row.token)),
-    plainArray(rows.map((row) => row.receipt)),
+    textArray(rows.map((row) => row.token)),
+    textArray(rows.map((row) => row.receipt)),
     deliveries.map(({ n }) => n),
     plainArray(deliveries.map(({ delivery }) => delivery.id)),
-    deliveries.map(({ delivery }) => delivery.recipient ?? null),
-    plainArray(deliveries.map(({ delivery }) => delivery.state)),
-    deliveries.map(({ delivery }) => delivery.aliasKeys.join(' ')),
-    deliveries.map(({ delivery }) => delivery.fallbackDivision ?? null),
+    textArray(deliveries.map(({ delivery }) => delivery.recipient)),
+    textArray(deliveries.map(({ delivery }) => delivery.state)),
+    textArray(deliveries.map(({ delivery }) => delivery.aliasKeys.join(' '))),
+    textArray(deliveries.map(({ delivery }) => delivery.fallbackDivision)),
     plainArray(deliveries.map(({ delivery }) => new Date(delivery.deliverByMs).toISOString())),
     documents.map(({ n }) => n),
-    documents.map(({ document }) => document.contract),
-    documents.map(({ document }) => document.identifier),
-    documents.map(({ document }) => document.version),
-    documents.map(({ document }) => document.status),
+    textArray(documents.map(({ document }) => document.contract)),
+    textArray(documents.map(({ document }) => document.identifier)),
+    textArray(documents.map(({ document }) => document.version)),
+    textArray(documents.map(({ document }) => document.status)),
     documents.map(({ document }) => document.statusAt),
     documents.map(({ document }) => document.validTo ?? null),
-    documents.map(({ document }) => document.holderKeys.join(' ')),
+    textArray(documents.map(({ document }) => document.holderKeys.join(' '))),
   ]
 }
 
-/**
- * An array literal for values that need no escaping (ids, base64url, ISO times): escaping every token would cost
- * more than sending it.
- */
+/** An array literal for values that need no escaping: ids and ISO times. */
 const plainArray = (values: readonly string[]): string => `{${values.join(',')}}`
+
+const TEXT_OID = 25
+const NULL_LENGTH = -1
+
+/**
+ * A text[] in PostgreSQL's binary format (array_recv); undefined is NULL. node-postgres sends a Buffer as it is, and the
+ * server copies each value where it would read an array literal byte by byte: kilobytes of token in every row.
+ */
+function textArray(values: readonly (string | undefined)[]): Buffer {
+  const lengths = values.map((value) => (value === undefined ? NULL_LENGTH : Buffer.byteLength(value)))
+  const array = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + 4 + Math.max(0, length), 20))
+  const hasNulls = values.includes(undefined) ? 1 : 0
+  let at = 0
+  // dimensions, nulls, type of the elements; length and lower bound of the one dimension
+  for (const field of [1, hasNulls, TEXT_OID, values.length, 1]) at = array.writeInt32BE(field, at)
+  for (const [index, value] of values.entries()) {
+    at = array.writeInt32BE(lengths[index] ?? 0, at)
+    if (value !== undefined) at += array.write(value, at)
+  }
+  return array
+}

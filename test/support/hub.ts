@@ -56,7 +56,7 @@ export interface TestHub {
   readonly app: OpenAPIHono
   readonly logged: LogEntry[]
   party(id: string): TestParty
-  post(path: string, body: NonNullable<RequestInit["body"]>, headers?: Record<string, string>): Promise<Answer>
+  post(path: string, body: NonNullable<RequestInit['body']>, headers?: Record<string, string>): Promise<Answer>
   request(path: string, init?: RequestInit): Promise<Answer>
   /** The claims of a token that a published key of the hub signed; throws for any other. */
   verified(token: unknown): Promise<JsonObject>
@@ -77,7 +77,11 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
 
   const request = async (path: string, init: RequestInit = {}): Promise<Answer> =>
     readAnswer(await app.request(`${HUB_URL}${path}`, init))
-  const post = (path: string, body: NonNullable<RequestInit["body"]>, headers: Record<string, string> = {}): Promise<Answer> =>
+  const post = (
+    path: string,
+    body: NonNullable<RequestInit['body']>,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> =>
     request(path, { method: 'POST', body, headers: { 'content-type': 'application/jwt', ...headers } })
 
   return {
@@ -105,7 +109,7 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
 
 export async function readAnswer(response: Response): Promise<Answer> {
   const text = await response.text()
-  const isJson = /json/.test(response.headers.get('content-type') ?? '') && !text.includes('\n')
+  const isJson = /[/+]json$/.test(response.headers.get('content-type') ?? '') && text !== ''
   const json = (isJson ? JSON.parse(text) : {}) as JsonObject
   return { status: response.status, headers: response.headers, text, json }
 }

@@ -4,6 +4,7 @@ import type { Context } from 'hono'
 import type { Refused } from '#exchange/refuse.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { type Problem, problemOf, statusOf } from '../problem.ts'
+import { headerOf, incomingOf } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
 
 export const newInstance = (): string => `urn:uuid:${randomUUID()}`
@@ -33,6 +34,12 @@ export function answerRefusal(deps: GatewayDeps, c: Context, refused: Refused): 
 export const tokenText = async (c: Context): Promise<string> =>
   Buffer.from(await c.req.arrayBuffer()).toString('latin1')
 
+/** Whether the client left before its request was whole: nobody reads the answer, and the log needs no error. */
+export function isCutOff(c: Context): boolean {
+  const incoming = incomingOf(c)
+  return incoming?.destroyed === true && !incoming.complete
+}
+
 function problemResponse(problem: Problem, retryAfterSeconds: number | undefined): Response {
   const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="dianqiao"'
@@ -51,7 +58,7 @@ function sourceOf(c: Context): string {
 
 /** Media type of the request without parameters, lower case. */
 export function requireMediaType(c: Context, expected: string): void {
-  const given = (c.req.header('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase()
+  const given = (headerOf(c, 'content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase()
   if (given !== expected) {
     throw violated(
       'http.unsupported_media_type',

@@ -1,8 +1,8 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
-import { bodyLimit } from 'hono/body-limit'
 import { MAX_TOKEN_BYTES } from '#exchange/accept.ts'
 import { HubError, type Violation } from '#kernel/errors.ts'
-import { answerError } from './answers.ts'
+import { answerError, isCutOff } from './answers.ts'
+import { limitBody } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
 import { pushBatch } from './routes/batch.ts'
 import { pushExchange } from './routes/exchanges.ts'
@@ -17,9 +17,9 @@ const BATCH_BYTES = 16 * 1024 * 1024
 export function createGateway(deps: GatewayDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: refuseInvalidParameters })
   const tooLarge = (): Response => answerError(deps, new HubError('http.body_too_large'))
-  app.use('/v1/exchanges', bodyLimit({ maxSize: MAX_TOKEN_BYTES, onError: tooLarge }))
-  app.use('/v1/queries', bodyLimit({ maxSize: MAX_TOKEN_BYTES, onError: tooLarge }))
-  app.use('/v1/exchanges/batch', bodyLimit({ maxSize: BATCH_BYTES, onError: tooLarge }))
+  app.use('/v1/exchanges', limitBody(MAX_TOKEN_BYTES, tooLarge))
+  app.use('/v1/queries', limitBody(MAX_TOKEN_BYTES, tooLarge))
+  app.use('/v1/exchanges/batch', limitBody(BATCH_BYTES, tooLarge))
   pushBatch(app, deps)
   pushExchange(app, deps)
   askQuery(app, deps)
@@ -41,7 +41,7 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
     response.headers.set('allow', allowed.join(', '))
     return response
   })
-  app.onError((error) => answerError(deps, error))
+  app.onError((error, c) => answerError(deps, isCutOff(c) ? new HubError('http.bad_request', { cause: error }) : error))
   return app
 }
 

@@ -9,6 +9,8 @@ export interface RunningServer {
   stop(graceMs: number): Promise<void>
 }
 
+const IDLE_CHECK_MS = 50
+
 /**
  * Serves the gateway. Slow clients are cut off by time: 10 s for headers, 60 s for a request, looked at each second
  * (Node's default looks every 30 s).
@@ -23,7 +25,8 @@ export function startServer(
         fetch: app.fetch,
         hostname: listen.host,
         port: listen.port,
-        overrideGlobalObjects: false,
+        // The library's Response writes a string straight to the socket; the global one makes a stream of it first.
+        overrideGlobalObjects: true,
         serverOptions: {
           headersTimeout: 10_000,
           requestTimeout: 60_000,
@@ -42,12 +45,18 @@ export function startServer(
 
     function stop(graceMs: number): Promise<void> {
       return new Promise((done) => {
+        const closeIdle = (): void => {
+          if ('closeIdleConnections' in server) server.closeIdleConnections()
+        }
         const cut = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), graceMs)
+        // A kept connection whose request was under way becomes idle only once it is answered.
+        const idle = setInterval(closeIdle, IDLE_CHECK_MS)
         server.close(() => {
           clearTimeout(cut)
+          clearInterval(idle)
           done()
         })
-        if ('closeIdleConnections' in server) server.closeIdleConnections()
+        closeIdle()
       })
     }
   })

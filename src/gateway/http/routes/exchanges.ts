@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { answerRefusal, requireMediaType, tokenText } from '../answers.ts'
+import { headerOf } from '../body-limit.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { problems, tokenSchema } from '../schemas.ts'
 
@@ -33,7 +34,7 @@ export function pushExchange(app: OpenAPIHono, deps: GatewayDeps): void {
     requireMediaType(c, 'application/jwt')
     const result = await deps.accept(await tokenText(c))
     if (result.kind === 'refused') return answerRefusal(deps, c, result) as never
-    const json = c.req.header('accept')?.includes('application/json') === true
+    const json = headerOf(c, 'accept')?.includes('application/json') === true
     const headers: Record<string, string> = { 'content-type': json ? 'application/json' : 'application/jwt' }
     if (result.replayed) headers['idempotency-replayed'] = 'true'
     const body = json ? JSON.stringify({ exchange: result.exchange, receipt: result.receipt }) : result.receipt
