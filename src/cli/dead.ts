@@ -1,10 +1,12 @@
 import { configFromProcess } from '#config.ts'
 import { resumeEndpoint } from '#delivery/breaker.ts'
+import { type DecideResult, decideParked, PARKED_DECISIONS } from '#delivery/parked.ts'
 import { type ReplayResult, replayDead, skipDead } from '#delivery/replay.ts'
+import { HubError } from '#kernel/errors.ts'
 import { type Db, openDb } from '#store/db.ts'
 import { listDeadLetters } from '#store/dead-letter-queries.ts'
 import { openStore } from './boot.ts'
-import { stderrLog } from './log.ts'
+import { createLog } from './log.ts'
 import { printJson, say } from './output.ts'
 
 const NO = 3
@@ -16,7 +18,7 @@ interface DeadChoice {
   readonly reason: string
 }
 
-/** Dead letters of a connector, one JSON line each: ids, stage and code, never a payload. */
+/** Dead and parked deliveries of a connector, one JSON line each: ids, stage and code, never a payload. */
 export async function listDead(connector: string): Promise<number> {
   const rows = await withDb((db) => listDeadLetters(db, connector, MAX_ROWS))
   for (const row of rows) printJson(row)
@@ -31,20 +33,33 @@ export const replay = (choice: DeadChoice): Promise<number> =>
 export const skip = (choice: DeadChoice): Promise<number> =>
   answer(withDb((db) => skipDead(db, { consumer: choice.connector, ...choice })))
 
+/** Says what became of a parked delivery; its connector carries that out. Exit code 3 when it is not parked. */
+export async function decide({
+  ref,
+  outcome,
+  ...choice
+}: DeadChoice & { readonly outcome: string; readonly ref?: string }): Promise<number> {
+  const decision = PARKED_DECISIONS.find((one) => one === outcome)
+  if (decision === undefined) throw new HubError('cli.usage')
+  const recipientRef = ref === undefined ? {} : { recipientRef: ref }
+  return answer(withDb((db) => decideParked(db, { consumer: choice.connector, ...choice, ...recipientRef, decision })))
+}
+
 /** Closes the breaker of a connector's endpoint after its cause was mended. */
 export async function resume(connector: string): Promise<void> {
   await withDb((db) => resumeEndpoint(db, connector))
   say(`${connector} resumed`)
 }
 
-async function answer(result: Promise<ReplayResult>): Promise<number> {
+async function answer(result: Promise<ReplayResult | DecideResult>): Promise<number> {
   const outcome = await result
   printJson(outcome)
   return outcome.done ? 0 : NO
 }
 
 async function withDb<R>(use: (db: Db) => Promise<R>): Promise<R> {
-  const store = await openStore(configFromProcess(), stderrLog)
+  const config = configFromProcess()
+  const store = await openStore(config, createLog(config.logLevel))
   try {
     const db = openDb(store.url, { max: 1 })
     try {

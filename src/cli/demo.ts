@@ -15,10 +15,10 @@ import {
 import { refusals } from './demo/refusals.ts'
 import { openScenario } from './demo/scenario.ts'
 import { openStage } from './demo/stage.ts'
-import { stderrLog } from './log.ts'
+import { createLog } from './log.ts'
 
 /** Retries in milliseconds, so that nobody waits for the real schedule. */
-const TUNING = { scheduleMs: [50, 100, 200, 400, 800], pollMs: 25 }
+const TUNING = { scheduleMs: [50, 100, 200, 400, 800], settleMs: 50, pollMs: 25 }
 
 /**
  * Plays the main job on a hub of its own (embedded PostgreSQL in a temporary folder, sandbox peers) and checks every
@@ -31,7 +31,7 @@ export async function demo(json: boolean): Promise<number> {
   chmodSync(dataDir, 0o711)
   try {
     const config = configFromProcess({ DATA_DIR: dataDir, PORT: '0', DATABASE_URL: '', PUBLIC_URL: '', SANDBOX: 'on' })
-    const hub = await boot(config, ({ level, ...entry }) => level === 'error' && stderrLog({ level, ...entry }), {
+    const hub = await boot(config, createLog('error'), {
       tuning: TUNING,
     })
     try {

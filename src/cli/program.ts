@@ -36,7 +36,10 @@ function createProgram(answer: Answer): Command {
     .exitOverride()
   addHub(program, answer)
   addCases(program.command('case').description('cases folded from the log'))
-  addDead(program.command('dead').description('deliveries that a system rejected for good'), answer)
+  addDead(
+    program.command('dead').description('deliveries that wait for an operator: rejected for good, or parked'),
+    answer,
+  )
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program
@@ -53,6 +56,13 @@ function addHub(program: Command, answer: Answer): void {
     .option('--json', 'one JSON line a step')
     .action(async (options: { json?: boolean }) =>
       answer(await (await import('./demo.ts')).demo(options.json === true)),
+    )
+  program
+    .command('doctor')
+    .description('look at database, broker, keys, clock, contracts and peers: what is wrong and what to do')
+    .option('--json', 'one JSON line a finding')
+    .action(async (options: { json?: boolean }) =>
+      answer(await (await import('./doctor.ts')).doctor(options.json === true)),
     )
   program
     .command('migrate')
@@ -83,7 +93,7 @@ interface DeadOptions {
 function addDead(dead: Command, answer: Answer): void {
   dead
     .command('ls')
-    .description('dead letters of a connector')
+    .description('dead and parked deliveries of a connector')
     .requiredOption('--connector <id>', 'connector id')
     .action(async ({ connector }: DeadOptions) => answer(await (await import('./dead.ts')).listDead(connector)))
   dead
@@ -101,6 +111,19 @@ function addDead(dead: Command, answer: Answer): void {
     .requiredOption('--reason <text>', 'why; it is recorded')
     .action(async (delivery: string, options: DeadOptions) =>
       answer(await (await import('./dead.ts')).skip({ delivery, ...options })),
+    )
+  dead
+    .command('decide <delivery>')
+    .description('say what became of a parked delivery: its system may have acted, and nobody could confirm it')
+    .requiredOption('--connector <id>', 'connector id')
+    .requiredOption(
+      '--outcome <outcome>',
+      'applied (it is there), absent (send again), ask (look up again) or rejected (give up)',
+    )
+    .option('--ref <number>', 'the number that the system gave it, for applied')
+    .requiredOption('--reason <text>', 'why; it is recorded')
+    .action(async (delivery: string, options: DeadOptions & { outcome: string; ref?: string }) =>
+      answer(await (await import('./dead.ts')).decide({ delivery, ...options })),
     )
 }
 

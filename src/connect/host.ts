@@ -1,20 +1,23 @@
 import type { Bus } from '#bus/bus.ts'
 import { type SendExchange, startAckOutbox } from '#delivery/ack-outbox.ts'
 import type { AckSigner } from '#delivery/acknowledgement.ts'
-import type { Target } from '#delivery/attempt.ts'
 import { BREAKER_DEFAULTS, type BreakerSettings, createBreaker, type HostAlert } from '#delivery/breaker.ts'
 import { createCompleter } from '#delivery/completions.ts'
 import { type FaultPoints, land, type VerifyDelivery } from '#delivery/inbox.ts'
+import type { PeerAnswer } from '#delivery/retry-classes.ts'
 import { startScheduler } from '#delivery/scheduler.ts'
+import type { Target } from '#delivery/target.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { Db } from '#store/db.ts'
-import { judgeAnswer } from './answers.ts'
+import type { InboxRow } from '#store/inbox-queries.ts'
+import { judgeAnswer, judgeLookUp } from './answers.ts'
 import { createHttpTransport, type HttpTransport } from './http-transport.ts'
 import { loadManifest, type Manifest } from './manifest.ts'
-import { loadMappings, type Mapping } from './mapping.ts'
-import { makeRequest, openVerifiedToken } from './request.ts'
+import { loadMappings, type Mappings } from './mapping.ts'
+import { makeLookUp, makeRequest, openVerifiedToken } from './request.ts'
+import type { MappingInput } from './sdk.ts'
 
 export interface ConnectorHostOptions {
   readonly db: Db
@@ -45,6 +48,8 @@ export interface HostTuning {
   readonly timeoutMs?: number
   /** At least twice the time-out; default twice the time-out and five seconds. */
   readonly leaseMs?: number
+  /** Between a request without an answer and the look-up that asks what became of it; default as the manifest says. */
+  readonly settleMs?: number
   readonly pollMs?: number
   readonly breaker?: Partial<BreakerSettings>
 }
@@ -77,7 +82,7 @@ export async function startConnectorHost(options: ConnectorHostOptions): Promise
   const outbox = startAckOutbox({ ...common, sendExchange: options.sendExchange, ...times })
   const scheduler = startScheduler({
     ...common,
-    target: createTarget(manifest, mappings, transport),
+    target: createTarget(manifest, mappings, transport, times.settleMs),
     breaker: createBreaker({
       ...common,
       settings: { ...BREAKER_DEFAULTS, ...tuning.breaker },
@@ -113,14 +118,18 @@ export async function startConnectorHost(options: ConnectorHostOptions): Promise
   }
 }
 
-function timesOf(manifest: Manifest, tuning: HostTuning): { timeoutMs: number; leaseMs: number; pollMs: number } {
+function timesOf(
+  manifest: Manifest,
+  tuning: HostTuning,
+): Required<Pick<HostTuning, 'timeoutMs' | 'leaseMs' | 'pollMs' | 'settleMs'>> {
   const timeoutMs = tuning.timeoutMs ?? manifest.endpoint.timeoutMs
   const leaseMs = tuning.leaseMs ?? 2 * timeoutMs + 5_000
   if (leaseMs < 2 * timeoutMs) {
     const detail = { zh: '租约须不短于请求时限的两倍', en: 'the lease is at least twice the request time-out' }
     throw new HubError('config.invalid', { detail })
   }
-  return { timeoutMs, leaseMs, pollMs: tuning.pollMs ?? 500 }
+  const settleMs = tuning.settleMs ?? manifest.confirm?.settleMs ?? timeoutMs
+  return { timeoutMs, leaseMs, pollMs: tuning.pollMs ?? 500, settleMs }
 }
 
 function authenticationHeaders(manifest: Manifest, secret: string | undefined): Record<string, string> {
@@ -137,16 +146,23 @@ function authenticationHeaders(manifest: Manifest, secret: string | undefined): 
   return { [header]: scheme === undefined ? secret : `${scheme} ${secret}` }
 }
 
-function createTarget(manifest: Manifest, mappings: ReadonlyMap<string, Mapping>, transport: HttpTransport): Target {
+function createTarget(manifest: Manifest, mappings: Mappings, transport: HttpTransport, settleMs: number): Target {
+  const inputOf = (row: InboxRow): MappingInput => ({
+    ...openVerifiedToken(row.token),
+    delivery: { id: row.event_id, receivedAt: row.landed_at.toISOString() },
+    receipt: row.receipt,
+  })
+  const confirm = {
+    settleMs,
+    // Asynchronous, so that a token that cannot be opened rejects like a mapping that fails.
+    prepare: async (row: InboxRow) => makeLookUp(manifest, mappings, inputOf(row)),
+    judge: (answer: PeerAnswer) => judgeLookUp(manifest, answer),
+  }
   return {
-    prepare: (row) =>
-      makeRequest(manifest, mappings, row.contract, {
-        ...openVerifiedToken(row.token),
-        delivery: { id: row.event_id, receivedAt: row.landed_at.toISOString() },
-        receipt: row.receipt,
-      }),
+    prepare: async (row) => makeRequest(manifest, mappings, row.contract, inputOf(row)),
     send: transport.send,
     judge: (contract, answer) => judgeAnswer(manifest, contract, answer),
+    ...(manifest.confirm === undefined ? {} : { confirm }),
   }
 }
 

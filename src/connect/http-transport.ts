@@ -1,7 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
-import type { PeerRequest } from '#delivery/attempt.ts'
 import { type PeerAnswer, parseRetryAfter } from '#delivery/retry-classes.ts'
+import type { PeerRequest } from '#delivery/target.ts'
 import { violated } from '#kernel/errors.ts'
 
 interface HttpTransportOptions {
@@ -47,15 +47,20 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
         clearTimeout(timer)
         resolve(answer)
       }
+      let sent = false
       const timer = setTimeout(() => {
-        settle({ kind: 'failure', reason: 'timeout', detail: `no answer within ${options.timeoutMs} ms` })
+        settle({ kind: 'failure', reason: 'timeout', detail: `no answer within ${options.timeoutMs} ms`, sent })
         outgoing.destroy()
       }, options.timeoutMs)
-      outgoing.on('error', (error) => settle(networkFailure(error)))
+      outgoing.on('socket', (socket) => {
+        if (socket.connecting) socket.once('connect', () => (sent = true))
+        else sent = true
+      })
+      outgoing.on('error', (error) => settle(networkFailure(error, sent)))
       outgoing.on('response', (response) => {
         collect(response)
           .then((text) => settle(asAnswer(response, text)))
-          .catch((error: unknown) => settle(networkFailure(error)))
+          .catch((error: unknown) => settle(networkFailure(error, true)))
       })
       outgoing.end(body)
     })
@@ -88,8 +93,9 @@ const asAnswer = (response: http.IncomingMessage, body: string): PeerAnswer => (
 })
 
 /** The error code only: messages name addresses. */
-const networkFailure = (error: unknown): PeerAnswer => ({
+const networkFailure = (error: unknown, sent: boolean): PeerAnswer => ({
   kind: 'failure',
   reason: 'network',
   detail: typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'connection failed',
+  sent,
 })

@@ -13,20 +13,33 @@ export type Mapping = (input: MappingInput) => Promise<JsonObject>
 /** Bounds of one evaluation: milliseconds, depth of recursion, length of a sequence. */
 const GUARDRAILS = Object.freeze({ timeout: 1_000, stack: 200, sequence: 10_000 })
 
-/** Compiles every mapping that the manifest names, by contract. Throws `connector.invalid` for one that cannot be. */
-export async function loadMappings(directory: string, manifest: Manifest): Promise<ReadonlyMap<string, Mapping>> {
-  const mappings = new Map<string, Mapping>()
+/** What a connector's folder maps: each contract, and the look-up where there is one. */
+export interface Mappings {
+  readonly byContract: ReadonlyMap<string, Mapping>
+  readonly confirm: Mapping | undefined
+}
+
+/** Compiles every mapping that the manifest names. Throws `connector.invalid` for one that cannot be. */
+export async function loadMappings(directory: string, manifest: Manifest): Promise<Mappings> {
+  const byContract = new Map<string, Mapping>()
   for (const [contract, entry] of Object.entries(manifest.contracts)) {
-    const file = path.join(directory, entry.mapping)
-    try {
-      mappings.set(contract, file.endsWith('.ts') ? await loadModule(file) : compile(await readFile(file, 'utf8')))
-    } catch (cause) {
-      const reason = reasonOf(cause)
-      const detail = { zh: `映射 ${file} 无法加载：${reason}`, en: `the mapping ${file} cannot be loaded: ${reason}` }
-      throw new HubError('connector.invalid', { detail, cause })
-    }
+    byContract.set(contract, await loadMapping(path.join(directory, entry.mapping)))
   }
-  return mappings
+  const { confirm } = manifest
+  return {
+    byContract,
+    confirm: confirm === undefined ? undefined : await loadMapping(path.join(directory, confirm.mapping)),
+  }
+}
+
+async function loadMapping(file: string): Promise<Mapping> {
+  try {
+    return file.endsWith('.ts') ? await loadModule(file) : compile(await readFile(file, 'utf8'))
+  } catch (cause) {
+    const reason = reasonOf(cause)
+    const detail = { zh: `映射 ${file} 无法加载：${reason}`, en: `the mapping ${file} cannot be loaded: ${reason}` }
+    throw new HubError('connector.invalid', { detail, cause })
+  }
 }
 
 /** A JSONata expression with its guardrails on. Its result must be an object. */

@@ -1,78 +1,50 @@
 import { retryDelayMs } from '#kernel/backoff.ts'
 import { asHubError } from '#kernel/errors.ts'
-import type { Completion, InboxRow } from '#store/inbox-queries.ts'
-import type { Breaker } from './breaker.ts'
-import type { FaultPoints } from './inbox.ts'
-import { type PeerAnswer, RETRY_CLASSES, type Verdict } from './retry-classes.ts'
+import type { InboxRow } from '#store/inbox-queries.ts'
+import { askWhetherApplied, carryOutDecision, noteLapse } from './confirmation.ts'
+import { RETRY_CLASSES, type Verdict } from './retry-classes.ts'
+import { type AttemptOptions, baseOf, type Claim, type Decision, type FinishedAttempt, recordOf } from './target.ts'
 
-/** One request to the peer. The effect key is among the headers; the body is sent as it stands. */
-export interface PeerRequest {
-  readonly method: string
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-}
-
-/** What a connector knows: how to make the request, how to send it, how to read the answer. */
-export interface Target {
-  /** Throws a HubError when the delivery cannot be mapped: that is for ever. */
-  readonly prepare: (row: InboxRow) => Promise<PeerRequest>
-  readonly send: (request: PeerRequest) => Promise<PeerAnswer>
-  readonly judge: (contract: string, answer: PeerAnswer) => Verdict
-}
-
-export interface AttemptOptions {
-  readonly target: Target
-  readonly breaker: Breaker
-  readonly scheduleMs: readonly number[]
-  readonly onDead: 'block' | 'continue'
-  readonly random: () => number
-  readonly faults?: FaultPoints
-}
-
-/** A completion with what the acknowledgement says of it. */
-export interface FinishedAttempt extends Completion {
-  readonly verdict: Verdict
-}
-
-const BODY_KEPT = 512
-
-/** Tries one leased delivery once and says what is to be written. Never throws for what the peer or a mapping does. */
+/**
+ * One step of one leased delivery, and what is to be written of it: a request to the peer, or, where the peer may have
+ * acted already and would act again, the look-up that comes before it. A lease covers one request, never two. Undefined
+ * when the lease is too old to send under it. Never throws for what the peer or a mapping does.
+ */
 export async function attemptDelivery(
   options: AttemptOptions,
   row: InboxRow,
-  lease: string,
-  probe: boolean,
-): Promise<FinishedAttempt> {
+  claim: Claim,
+): Promise<FinishedAttempt | undefined> {
+  const { confirm } = options.target
+  if (row.decision !== null) return carryOutDecision(row, row.decision, claim)
+  if (confirm === undefined) return sendOnce(options, row, claim)
+  if (row.state === 'confirming') return askWhetherApplied(options, confirm, row, claim)
+  return row.lapsed ? noteLapse(confirm, row, claim) : sendOnce(options, row, claim)
+}
+
+async function sendOnce(options: AttemptOptions, row: InboxRow, claim: Claim): Promise<FinishedAttempt | undefined> {
   const { target, breaker, faults } = options
-  const base = { eventId: row.event_id, orderKey: row.order_key, lease, round: row.round }
   const startedMs = performance.now()
-  let request: PeerRequest
+  let request: Awaited<ReturnType<typeof target.prepare>>
   try {
     request = await target.prepare(row)
   } catch (error) {
     const { code } = asHubError(error)
-    const verdict: Verdict = { class: 'dead', code, retryAfterMs: undefined, recipientRef: undefined }
+    const verdict: Verdict = { class: 'dead', code, retryAfterMs: undefined, recipientRef: undefined, unknown: false }
     const record = { class: 'dead', status: undefined, latencyMs: 0, body: undefined, code }
-    return { ...base, ...dead(options, 'mapping'), attempt: row.attempt + 1, verdict, record }
+    return { ...baseOf(row, claim), ...dead(options, 'mapping'), attempt: row.attempt + 1, verdict, record }
   }
   await faults?.('host.before-effect')
+  // A process that was stopped for longer than its lease must not send: another one may have asked and sent meanwhile.
+  if (performance.now() > claim.sendByMs) return undefined
   const answer = await target.send(request)
   await faults?.('host.after-effect')
   const verdict = target.judge(row.contract, answer)
-  const counts = await breaker.record({ orderKey: row.order_key, class: verdict.class, probe })
+  const counts = await breaker.record({ orderKey: row.order_key, class: verdict.class, probe: claim.probe })
   const attempt = row.attempt + (counts ? 1 : 0)
-  const record = {
-    class: verdict.class,
-    status: answer.kind === 'answer' ? answer.status : undefined,
-    latencyMs: Math.round(performance.now() - startedMs),
-    body: mask(answer.kind === 'answer' ? answer.body : answer.detail),
-    code: verdict.code,
-  }
-  return { ...base, ...decide(options, verdict, attempt, counts), attempt, verdict, record }
+  const record = recordOf(verdict, verdict.class, answer, startedMs)
+  return { ...baseOf(row, claim), ...decide(options, verdict, attempt, counts), attempt, verdict, record }
 }
-
-type Decision = Pick<Completion, 'state' | 'nextInMs' | 'blocks' | 'stage'>
 
 function decide(options: AttemptOptions, verdict: Verdict, attempt: number, counts: boolean): Decision {
   if (verdict.class === 'ok' || verdict.class === 'duplicate') {
@@ -80,8 +52,13 @@ function decide(options: AttemptOptions, verdict: Verdict, attempt: number, coun
   }
   if (verdict.class === 'dead') return dead(options, 'send')
   // What does not count waits for the breaker, not for the schedule.
-  if (!counts) return { state: 'retrying', nextInMs: 0, blocks: false, stage: 'send' }
-  const delay = retryDelayMs(options.scheduleMs, attempt, options.random, verdict.retryAfterMs)
+  const delay = counts ? retryDelayMs(options.scheduleMs, attempt, options.random, verdict.retryAfterMs) : 0
+  const { confirm } = options.target
+  if (verdict.unknown && confirm !== undefined) {
+    // Even after the last attempt: nobody may call it rejected before the peer was asked.
+    const nextInMs = Math.max(delay ?? 0, confirm.settleMs)
+    return { state: 'confirming', nextInMs, blocks: false, stage: 'confirm' }
+  }
   return delay === undefined
     ? dead(options, 'send')
     : { state: 'retrying', nextInMs: delay, blocks: false, stage: 'send' }
@@ -94,16 +71,7 @@ const dead = (options: AttemptOptions, stage: 'mapping' | 'send'): Decision => (
   stage,
 })
 
-/** The beginning of an answer for operators: long numbers masked, and nothing that text columns refuse. */
-function mask(text: string): string {
-  return text
-    .slice(0, BODY_KEPT)
-    .toWellFormed()
-    .replaceAll('\u0000', '')
-    .replace(/[0-9]{6,}[0-9A-Za-z]*/g, '***')
-}
-
-/** How a finished attempt appears in the acknowledgement; undefined while it is only retried. */
+/** How a finished attempt appears in the acknowledgement; undefined while the delivery is open. */
 export function outcomeOf(finished: FinishedAttempt): 'applied' | 'duplicate' | 'rejected' | undefined {
   if (finished.state === 'dead') return 'rejected'
   if (finished.state === 'delivered') return finished.verdict.class === 'duplicate' ? 'duplicate' : 'applied'

@@ -25,8 +25,10 @@ export const BREAKER_DEFAULTS: BreakerSettings = Object.freeze({
 /** Something an operator must know. No personal data. */
 export interface HostAlert {
   readonly consumer: string
-  readonly kind: 'breaker-open' | 'endpoint-disabled' | 'acknowledgement-refused'
+  readonly kind: 'breaker-open' | 'endpoint-disabled' | 'acknowledgement-refused' | 'delivery-parked'
   readonly cause: string
+  /** For `delivery-parked`: the one that waits for an operator, and its key behind it. */
+  readonly delivery?: string
 }
 
 interface BreakerOptions {

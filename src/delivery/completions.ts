@@ -5,8 +5,10 @@ import type { Db } from '#store/db.ts'
 import { insertDead } from '#store/dead-letter-queries.ts'
 import { insertAttempts, lockLeased, moveLanes, writeStates } from '#store/inbox-queries.ts'
 import { ACK_MAX_OUTCOMES, type AckSigner, signAck } from './acknowledgement.ts'
-import { type FinishedAttempt, outcomeOf } from './attempt.ts'
+import { outcomeOf } from './attempt.ts'
+import type { HostAlert } from './breaker.ts'
 import type { FaultPoints } from './inbox.ts'
+import type { FinishedAttempt } from './target.ts'
 
 interface CompletionOptions {
   readonly db: Db
@@ -15,6 +17,7 @@ interface CompletionOptions {
   readonly clock: Clock
   readonly leaseMs: number
   readonly onAck: () => void
+  readonly onAlert?: (alert: HostAlert) => void
   readonly onError?: (error: unknown) => void
   readonly faults?: FaultPoints
 }
@@ -80,20 +83,28 @@ export function createCompleter(options: CompletionOptions): Completer {
 /** Final states, attempts, dead letters, lanes and the signed acknowledgement in one transaction. */
 async function commitCompletions(options: CompletionOptions, batch: readonly FinishedAttempt[]): Promise<void> {
   const { db, consumer, faults } = options
-  const acknowledged = await db.transaction().execute(async (tx) => {
+  const { acknowledged, parked } = await db.transaction().execute(async (tx) => {
     const valid = await lockLeased(tx, consumer, batch)
-    if (valid.length === 0) return false
+    if (valid.length === 0) return { acknowledged: false, parked: [] }
     const ack = await acknowledge(options.signer, valid)
     await insertAttempts(tx, consumer, valid)
     await writeStates(tx, consumer, valid, ack?.jti)
-    const dead = valid.filter((finished) => finished.state === 'dead')
-    if (dead.length > 0) await insertDead(tx, consumer, dead)
+    const letters = valid.filter(({ state }) => state === 'dead' || state === 'parked')
+    if (letters.length > 0) await insertDead(tx, consumer, letters)
     if (ack !== undefined) await insertAck(tx, consumer, ack)
     await moveLanes(tx, consumer, valid)
     await faults?.('host.before-final')
-    return ack !== undefined
+    return { acknowledged: ack !== undefined, parked: valid.filter(({ state }) => state === 'parked') }
   })
   await faults?.('host.after-final')
+  for (const { eventId, record } of parked) {
+    options.onAlert?.({
+      consumer,
+      kind: 'delivery-parked',
+      cause: record.code ?? 'peer.outcome_unknown',
+      delivery: eventId,
+    })
+  }
   if (acknowledged) options.onAck()
 }
 

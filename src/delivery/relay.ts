@@ -1,4 +1,5 @@
 import type { Bus } from '#bus/bus.ts'
+import { deliveryTraceparent } from '#kernel/traceparent.ts'
 import { lockCursor } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
 import { findPublishable, hasPublishable, markPublished, type PublishableRow } from '#store/delivery-queries.ts'
@@ -51,6 +52,7 @@ function message(row: PublishableRow, hubId: string): { key: string; value: stri
       ce_specversion: '1.0',
       ce_time: row.accepted_at.toISOString(),
       'content-type': 'application/jwt',
+      traceparent: deliveryTraceparent(row.exchange, row.id),
       'dx-receipt': row.receipt,
       'dx-contract': row.contract,
       'dx-order-key': row.order_key,

@@ -8,7 +8,13 @@ export type PeerAnswer =
       readonly retryAfterMs: number | undefined
       readonly body: string
     }
-  | { readonly kind: 'failure'; readonly reason: 'network' | 'timeout'; readonly detail: string }
+  | {
+      readonly kind: 'failure'
+      readonly reason: 'network' | 'timeout'
+      readonly detail: string
+      /** False when no connection was made: then the peer has seen nothing. */
+      readonly sent: boolean
+    }
 
 export type AttemptClass = 'ok' | 'duplicate' | 'retry' | 'throttle' | 'dead' | 'unauthorized' | 'gone'
 
@@ -19,6 +25,8 @@ export interface Verdict {
   readonly retryAfterMs: number | undefined
   /** The peer's own number for what it took in. */
   readonly recipientRef: string | undefined
+  /** Whether the peer may have acted all the same. */
+  readonly unknown: boolean
 }
 
 interface ClassRow {
@@ -64,14 +72,28 @@ export function classOfAnswer(answer: PeerAnswer): AttemptClass {
   return status >= 400 && status < 500 ? 'dead' : 'retry'
 }
 
+/** Statuses of the class `retry` that say that the request was not acted upon (RFC 9110 §15.5.9, RFC 8470 §5.2). */
+const UNTOUCHED: ReadonlySet<number> = new Set([408, 425])
+
+/** Whether the peer may have acted upon a request of this class; a time-out, a cut connection and a 5xx do not tell. */
+export function leavesUnknown(attemptClass: AttemptClass, answer: PeerAnswer): boolean {
+  if (attemptClass !== 'retry') return false
+  return answer.kind === 'failure' ? answer.sent : !UNTOUCHED.has(answer.status)
+}
+
 /** The verdict for a class, with the code that tells a time-out from an endpoint that is down. */
-export function verdictOf(attemptClass: AttemptClass, answer: PeerAnswer, recipientRef?: string): Verdict {
+export function verdictOf(
+  attemptClass: AttemptClass,
+  answer: PeerAnswer,
+  known: { readonly recipientRef?: string | undefined; readonly unknown?: boolean } = {},
+): Verdict {
   const timedOut = answer.kind === 'failure' && answer.reason === 'timeout'
   return {
     class: attemptClass,
     code: attemptClass === 'retry' && timedOut ? 'peer.timeout' : RETRY_CLASSES[attemptClass].code,
     retryAfterMs: answer.kind === 'answer' ? answer.retryAfterMs : undefined,
-    recipientRef,
+    recipientRef: known.recipientRef,
+    unknown: known.unknown ?? leavesUnknown(attemptClass, answer),
   }
 }
 

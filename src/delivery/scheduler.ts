@@ -3,8 +3,9 @@ import { createWaker } from '#bus/waker.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Db } from '#store/db.ts'
 import { claimHeads, type InboxRow, releaseLanes } from '#store/inbox-queries.ts'
-import { type AttemptOptions, attemptDelivery, type FinishedAttempt, pausesEndpoint } from './attempt.ts'
+import { attemptDelivery, pausesEndpoint } from './attempt.ts'
 import type { Completer } from './completions.ts'
+import type { AttemptOptions, Claim, FinishedAttempt } from './target.ts'
 
 interface SchedulerOptions extends AttemptOptions {
   readonly db: Db
@@ -40,10 +41,9 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
 
   const afterwards = (finished: FinishedAttempt): void => {
     if (pausesEndpoint(finished)) {
-      const askedMs = Math.min(finished.verdict.retryAfterMs ?? 0, MAX_PAUSE_MS)
-      pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedMs)
+      pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedPauseMs(finished))
     }
-    if (finished.state !== 'retrying' || finished.nextInMs > options.pollMs || stopping) return
+    if (!isDueSoon(finished, options.pollMs) || stopping) return
     const timer = setTimeout(() => {
       retryTimers.delete(timer)
       news.wake()
@@ -51,9 +51,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     retryTimers.add(timer)
   }
 
-  const deliver = async (row: InboxRow, lease: string, probe: boolean): Promise<void> => {
+  const deliver = async (row: InboxRow, claimed: Claim): Promise<void> => {
     try {
-      const finished = await attemptDelivery(options, row, lease, probe)
+      const finished = await attemptDelivery(options, row, claimed)
+      if (finished === undefined) return
       await options.completer.complete(finished)
       afterwards(finished)
     } catch (error) {
@@ -66,14 +67,16 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     const permission = options.clock() < pausedUntilMs ? 'none' : await options.breaker.permission()
     if (permission === 'none') return 0
     const lease = randomUUID()
+    const sendByMs = sendBy(options.leaseMs)
     const limit = permission === 'probe' ? 1 : options.concurrency - inFlight.size
     const rows = await claimHeads(options.db, options.consumer, lease, options.leaseMs, limit)
     if (permission === 'probe' && rows.length > 0 && !(await options.breaker.takeProbe())) {
-      await releaseLanes(options.db, options.consumer, lease)
+      await releaseLanes(options.db, options.consumer, lease, rows)
       return 0
     }
     for (const row of rows) {
-      const running: Promise<void> = deliver(row, lease, permission === 'probe').finally(() => {
+      const claimed = { lease, probe: permission === 'probe', sendByMs }
+      const running: Promise<void> = deliver(row, claimed).finally(() => {
         inFlight.delete(running)
         news.wake()
       })
@@ -107,6 +110,14 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     },
   }
 }
+
+/** The request time-out is at most half the lease: what is sent within the first half ends before it lapses. */
+const sendBy = (leaseMs: number): number => performance.now() + leaseMs / 2
+
+const isDueSoon = ({ state, nextInMs }: FinishedAttempt, pollMs: number): boolean =>
+  (state === 'retrying' || state === 'confirming') && nextInMs <= pollMs
+
+const askedPauseMs = ({ verdict }: FinishedAttempt): number => Math.min(verdict.retryAfterMs ?? 0, MAX_PAUSE_MS)
 
 async function within(ms: number, work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined

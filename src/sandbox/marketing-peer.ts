@@ -5,7 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sha256Digest } from '#kernel/canonical.ts'
 import { type Clock, isoTime, systemClock } from '#kernel/clock.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
-import { DIALECTS, type Dialect, type DialectName, type PeerOutcome } from './dialects.ts'
+import {
+  DIALECTS,
+  type Dialect,
+  type DialectName,
+  type PeerMessage,
+  type PeerOutcome,
+  type PeerReply,
+  parseJson,
+} from './dialects.ts'
 import { type Effect, type EffectBook, openEffectBook } from './effects.ts'
 import { createFaultQueue, type Fault, type FaultInput, type FaultQueue, faultScript } from './fault-script.ts'
 
@@ -13,7 +21,7 @@ interface MarketingPeerOptions {
   readonly dialect: DialectName
   /** 0 or absent: any free port. */
   readonly port?: number
-  /** Whether it recognises an effect key that it has seen. */
+  /** Whether it recognises an effect key that it has seen; a dialect that cannot never does. */
   readonly dedupe: boolean
   readonly historyFile?: string
   readonly clock?: Clock
@@ -31,7 +39,9 @@ interface PeerRequestSeen {
 
 export interface MarketingPeer {
   readonly url: string
+  /** Requests with an effect, or meant to have one. */
   readonly requests: () => readonly PeerRequestSeen[]
+  readonly lookUps: () => readonly PeerRequestSeen[]
   readonly effects: () => readonly Effect[]
   readonly faults: { readonly next: (script: readonly FaultInput[]) => void; readonly clear: () => void }
   readonly stop: () => Promise<void>
@@ -43,6 +53,7 @@ interface Peer {
   readonly book: EffectBook
   readonly queue: FaultQueue
   readonly seen: PeerRequestSeen[]
+  readonly asked: PeerRequestSeen[]
   readonly clock: Clock
   readonly stopped: AbortSignal
 }
@@ -55,12 +66,14 @@ const MAX_BODY = 1_048_576
  */
 export async function startMarketingPeer(options: MarketingPeerOptions): Promise<MarketingPeer> {
   const stop = new AbortController()
+  const dialect = DIALECTS[options.dialect]
   const peer: Peer = {
-    dialect: DIALECTS[options.dialect],
-    dedupe: options.dedupe,
-    book: openEffectBook(options.dialect === 'state-grid-east' ? 'SGE-' : 'NMDL', options.historyFile),
+    dialect,
+    dedupe: options.dedupe && dialect.deduplicates,
+    book: openEffectBook(dialect.receiptPrefix, options.historyFile),
     queue: createFaultQueue(),
     seen: [],
+    asked: [],
     clock: options.clock ?? systemClock,
     stopped: stop.signal,
   }
@@ -73,6 +86,7 @@ export async function startMarketingPeer(options: MarketingPeerOptions): Promise
   return {
     url: `http://127.0.0.1:${port}`,
     requests: () => peer.seen,
+    lookUps: () => peer.asked,
     effects: peer.book.all,
     faults: { next: peer.queue.add, clear: peer.queue.clear },
     stop: async () => {
@@ -87,24 +101,28 @@ export async function startMarketingPeer(options: MarketingPeerOptions): Promise
 async function handle(peer: Peer, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
   const url = request.url ?? '/'
   if (url.startsWith('/__')) return control(peer, request, response, url)
-  const body = await readJson(request)
-  const effectKey = header(request, peer.dialect.effectKeyHeader)
-  const reference = body === undefined ? undefined : peer.dialect.referenceIn(body)
-  const fault = peer.queue.take(reference)
-  peer.seen.push({ path: url, effectKey, reference, body, fault: fault?.kind, at: isoTime(peer.clock()) })
-  const known = request.method === 'POST' && peer.dialect.paths.includes(url)
-  if (!known) return answerJson(response, 404, { message: 'not found' })
+  const message = peer.dialect.read({ url, headers: request.headers, text: await readText(request) })
+  const { kind, effectKey, reference, body } = message
+  const fault = peer.queue.take(kind ?? 'submission', reference)
+  const seen = { path: url, effectKey, reference, body, fault: fault?.kind, at: isoTime(peer.clock()) }
+  if (kind === 'look-up') peer.asked.push(seen)
+  else peer.seen.push(seen)
+  if (request.method !== 'POST' || kind === undefined) return answerJson(response, 404, { message: 'not found' })
 
-  if (fault !== undefined && (await misbehaveBefore(peer, fault, response)) === 'done') return
-  const { outcome, receiptNo } = takeEffect(peer, url, effectKey, reference, body)
+  if (fault !== undefined && (await misbehaveBefore(peer, message, fault, response)) === 'done') return
+  const reply = kind === 'look-up' ? lookUp(peer, message, fault) : takeEffect(peer, url, message)
   if (fault !== undefined && (await misbehaveAfter(peer, fault, response)) === 'done') return
-  const answer = peer.dialect.answer(outcome, receiptNo)
-  answerJson(response, answer.status, answer.body)
+  answerText(response, reply)
 }
 
 type Handled = 'done' | 'go-on'
 
-async function misbehaveBefore(peer: Peer, fault: Fault, response: http.ServerResponse): Promise<Handled> {
+async function misbehaveBefore(
+  peer: Peer,
+  message: PeerMessage,
+  fault: Fault,
+  response: http.ServerResponse,
+): Promise<Handled> {
   if (fault.kind === 'slow') {
     await pause(peer, fault.ms)
     return 'go-on'
@@ -120,8 +138,7 @@ async function misbehaveBefore(peer: Peer, fault: Fault, response: http.ServerRe
     return 'done'
   }
   if (fault.kind === 'busy' || fault.kind === 'reject') {
-    const answer = peer.dialect.answer(fault.kind === 'busy' ? 'busy' : 'invalid', undefined)
-    answerJson(response, answer.status, answer.body)
+    answerText(response, peer.dialect.answer(message, fault.kind === 'busy' ? 'busy' : 'invalid', undefined))
     return 'done'
   }
   return 'go-on'
@@ -133,17 +150,13 @@ async function misbehaveAfter(peer: Peer, fault: Fault, response: http.ServerRes
   return fault.kind === 'reset-after' || fault.kind === 'timeout-after' ? 'done' : 'go-on'
 }
 
-function takeEffect(
-  peer: Peer,
-  path: string,
-  effectKey: string,
-  reference: string | undefined,
-  body: Json | undefined,
-): { outcome: PeerOutcome; receiptNo: string | undefined } {
-  if (effectKey === '' || reference === undefined || body === undefined)
-    return { outcome: 'invalid', receiptNo: undefined }
+function takeEffect(peer: Peer, path: string, message: PeerMessage): PeerReply {
+  const { effectKey, reference, body } = message
+  const answer = (outcome: PeerOutcome, receiptNo?: string): PeerReply =>
+    peer.dialect.answer(message, outcome, receiptNo)
+  if (effectKey === '' || reference === undefined || body === undefined) return answer('invalid')
   const before = peer.dedupe ? peer.book.find(effectKey) : undefined
-  if (before !== undefined) return { outcome: 'duplicate', receiptNo: before.receiptNo }
+  if (before !== undefined) return answer('duplicate', before.receiptNo)
   const at = isoTime(peer.clock())
   const { receiptNo } = peer.book.add({
     effectKey,
@@ -152,7 +165,13 @@ function takeEffect(
     bodyDigest: sha256Digest(JSON.stringify(body)),
     at,
   })
-  return { outcome: 'applied', receiptNo }
+  return answer('applied', receiptNo)
+}
+
+function lookUp(peer: Peer, message: PeerMessage, fault: Fault | undefined): PeerReply {
+  const found = peer.book.find(message.effectKey)
+  const outcome = fault?.kind === 'unclear' ? 'unclear' : found === undefined ? 'absent' : 'applied'
+  return peer.dialect.answerLookUp(message, outcome, found?.receiptNo)
 }
 
 async function control(
@@ -162,7 +181,7 @@ async function control(
   url: string,
 ): Promise<void> {
   if (request.method === 'POST' && url === '/__faults') {
-    const script = faultScript.safeParse(await readJson(request))
+    const script = faultScript.safeParse(parseJson(await readText(request)))
     if (!script.success) return answerJson(response, 400, { message: script.error.message })
     peer.queue.add(script.data)
     return answerJson(response, 200, { added: script.data.length })
@@ -177,25 +196,20 @@ async function control(
 const pause = (peer: Peer, ms: number): Promise<void> =>
   sleep(ms, undefined, { signal: peer.stopped }).catch(() => undefined)
 
-const header = (request: http.IncomingMessage, name: string): string => {
-  const value = request.headers[name]
-  return typeof value === 'string' ? value : ''
-}
-
-async function readJson(request: http.IncomingMessage): Promise<Json | undefined> {
+/** What is too long is read as nothing. */
+async function readText(request: http.IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length
-    if (length > MAX_BODY) return undefined
+    if (length > MAX_BODY) return ''
     chunks.push(chunk)
   }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Json
-  } catch {
-    return undefined
-  }
+  return Buffer.concat(chunks).toString('utf8')
 }
+
+const answerText = (response: http.ServerResponse, { status, mediaType, body }: PeerReply): void =>
+  void response.writeHead(status, { 'content-type': mediaType }).end(body)
 
 function answerJson(
   response: http.ServerResponse,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Db, Tx } from './db.ts'
-import { type Completion, closeEmptyLanes } from './inbox-queries.ts'
+import { type Completion, closeEmptyLanes, type OperatorDecision } from './inbox-queries.ts'
 
 export interface UnverifiedLetter {
   readonly eventId: string | undefined
@@ -21,7 +21,7 @@ export async function insertUnverified(tx: Tx, consumer: string, letter: Unverif
     ON CONFLICT DO NOTHING`.execute(tx)
 }
 
-/** Letters of deliveries that died after landing: their bytes stay in the inbox. */
+/** Letters of deliveries that died or were parked after landing: their bytes stay in the inbox. */
 export async function insertDead(tx: Tx, consumer: string, dead: readonly Completion[]): Promise<void> {
   await sql`
     INSERT INTO dead_letter (consumer, event_id, stage, code)
@@ -69,6 +69,29 @@ export async function skipRow(tx: Tx, consumer: string, eventId: string): Promis
   await sql`UPDATE inbox SET state = 'skipped' WHERE consumer = ${consumer} AND event_id = ${eventId}`.execute(tx)
 }
 
+/** Locks the lane of a parked delivery, then its row; its order key, or undefined when it is not parked. */
+export async function lockParked(tx: Tx, consumer: string, eventId: string): Promise<string | undefined> {
+  await sql`
+    SELECT FROM inbox_lane WHERE consumer = ${consumer} AND blocked_by = ${eventId} FOR UPDATE`.execute(tx)
+  const { rows } = await sql<{ order_key: string }>`
+    SELECT order_key FROM inbox
+    WHERE consumer = ${consumer} AND event_id = ${eventId} AND state = 'parked' FOR UPDATE`.execute(tx)
+  return rows[0]?.order_key
+}
+
+/** Opens a parked delivery again, with its attempts unspent; its round stays: nothing of it was acknowledged. */
+export async function settleParked(
+  tx: Tx,
+  consumer: string,
+  eventId: string,
+  next: { readonly state: 'retrying' | 'confirming'; readonly decision: OperatorDecision | null },
+): Promise<void> {
+  const decision = next.decision === null ? null : JSON.stringify(next.decision)
+  await sql`
+    UPDATE inbox SET state = ${next.state}, attempt = 0, decision = ${decision}::jsonb
+    WHERE consumer = ${consumer} AND event_id = ${eventId}`.execute(tx)
+}
+
 /** Sets a key free when it is this delivery that blocks it, and drops a lane that has nothing left. */
 export async function unblockLane(tx: Tx, consumer: string, orderKey: string, eventId: string): Promise<void> {
   await sql`
@@ -81,7 +104,7 @@ export async function resolveLetter(
   tx: Tx,
   consumer: string,
   eventId: string,
-  resolution: 'replayed' | 'skipped',
+  resolution: 'replayed' | 'skipped' | 'decided',
   reason: string,
 ): Promise<void> {
   await sql`

@@ -53,15 +53,28 @@ async function openLanes(tx: Tx, consumer: string, orderKeys: readonly string[])
     ON CONFLICT (consumer, order_key) DO UPDATE SET order_key = EXCLUDED.order_key`.execute(tx)
 }
 
+/** The states of the inbox index: what a key still has to do. Dead and parked heads hold their lane at infinity. */
+const OPEN = sql.raw(`('landed', 'retrying', 'confirming')`)
+
+/** What an operator said of a parked delivery (migration 0004). */
+export interface OperatorDecision {
+  readonly outcome: 'applied' | 'rejected'
+  readonly recipientRef?: string
+}
+
 export interface InboxRow {
   readonly event_id: string
   readonly order_key: string
   readonly contract: string
   readonly token: string
   readonly receipt: string
+  readonly state: 'landed' | 'retrying' | 'confirming'
   readonly attempt: number
   readonly round: number
   readonly landed_at: Date
+  readonly decision: OperatorDecision | null
+  /** Whether somebody held a lease on the key and never completed: what they sent, nobody knows. */
+  readonly lapsed: boolean
 }
 
 /**
@@ -75,28 +88,31 @@ export async function claimHeads(
   leaseMs: number,
   limit: number,
 ): Promise<readonly InboxRow[]> {
-  const lanes = await sql<{ order_key: string }>`
+  const lanes = await sql<{ order_key: string; lapsed: boolean }>`
     WITH due AS (
-      SELECT order_key FROM inbox_lane
+      SELECT order_key, lease IS NOT NULL AS lapsed FROM inbox_lane
       WHERE consumer = ${consumer} AND next_at <= now()
       ORDER BY next_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)
     UPDATE inbox_lane l SET lease = ${lease}, next_at = now() + ${leaseMs}::float8 * interval '1 millisecond'
     FROM due WHERE l.consumer = ${consumer} AND l.order_key = due.order_key
-    RETURNING l.order_key`.execute(db)
+    RETURNING l.order_key, due.lapsed`.execute(db)
   if (lanes.rows.length === 0) return []
   const { rows } = await sql<InboxRow>`
-    SELECT head.* FROM unnest(${lanes.rows.map((row) => row.order_key)}::text[]) AS k
+    SELECT head.*, lane.lapsed
+    FROM unnest(${lanes.rows.map((row) => row.order_key)}::text[], ${lanes.rows.map((row) => row.lapsed)}::bool[])
+      AS lane (order_key, lapsed)
     CROSS JOIN LATERAL (
-      SELECT event_id, order_key, contract, token, receipt, attempt, round, landed_at FROM inbox
-      WHERE consumer = ${consumer} AND order_key = k AND state IN ('landed', 'retrying')
+      SELECT event_id, order_key, contract, token, receipt, state, attempt, round, landed_at, decision FROM inbox
+      WHERE consumer = ${consumer} AND order_key = lane.order_key AND state IN ${OPEN}
       ORDER BY seq LIMIT 1) AS head`.execute(db)
   return rows
 }
 
-/** Gives leased keys back untouched. */
-export async function releaseLanes(db: Db, consumer: string, lease: string): Promise<void> {
+/** Gives leased keys back untouched; of a key whose lease had lapsed before, that stays known. */
+export async function releaseLanes(db: Db, consumer: string, lease: string, rows: readonly InboxRow[]): Promise<void> {
+  const lapsed = rows.filter((row) => row.lapsed).map((row) => row.order_key)
   await sql`
-    UPDATE inbox_lane SET lease = NULL, next_at = now()
+    UPDATE inbox_lane SET lease = CASE WHEN order_key = ANY (${lapsed}::text[]) THEN lease END, next_at = now()
     WHERE consumer = ${consumer} AND lease = ${lease}`.execute(db)
 }
 
@@ -117,12 +133,13 @@ export interface Completion {
   readonly round: number
   /** Attempts used up, this one included unless the breaker took it back. */
   readonly attempt: number
-  readonly state: 'retrying' | 'delivered' | 'dead'
-  /** For `retrying`: when the key is due again. */
+  /** `confirming`: the peer is asked before anything is sent again; `parked`: only an operator can tell. */
+  readonly state: 'retrying' | 'confirming' | 'parked' | 'delivered' | 'dead'
+  /** For `retrying` and `confirming`: when the key is due again. */
   readonly nextInMs: number
-  /** For `dead`: whether the key waits for an operator. */
+  /** For `dead` and `parked`: whether the key waits for an operator. */
   readonly blocks: boolean
-  readonly stage: 'mapping' | 'send'
+  readonly stage: 'mapping' | 'send' | 'confirm'
   readonly record: AttemptRecord
 }
 
@@ -150,9 +167,9 @@ export async function writeStates(
   ackJti: string | undefined,
 ): Promise<void> {
   await sql`
-    UPDATE inbox i SET state = c.state, attempt = c.attempt,
-      finished_at = CASE WHEN c.state = 'retrying' THEN NULL ELSE now() END,
-      ack_jti = CASE WHEN c.state = 'retrying' THEN i.ack_jti ELSE ${ackJti ?? null}::text END
+    UPDATE inbox i SET state = c.state, attempt = c.attempt, decision = NULL,
+      finished_at = CASE WHEN c.state IN ('delivered', 'dead') THEN now() END,
+      ack_jti = CASE WHEN c.state IN ('delivered', 'dead') THEN ${ackJti ?? null}::text ELSE i.ack_jti END
     FROM unnest(${completions.map((c) => c.eventId)}::text[], ${completions.map((c) => c.state)}::text[],
                 ${completions.map((c) => c.attempt)}::int[]) AS c (event_id, state, attempt)
     WHERE i.consumer = ${consumer} AND i.event_id = c.event_id`.execute(tx)
@@ -170,18 +187,18 @@ export async function insertAttempts(tx: Tx, consumer: string, completions: read
   )
 }
 
-/** Moves the locked lanes on: to the retry, to infinity behind a dead head, to the next delivery, or away. */
+/** Moves the locked lanes on: to the next step, to infinity behind a dead or parked head, to the next delivery, or away. */
 export async function moveLanes(tx: Tx, consumer: string, completions: readonly Completion[]): Promise<void> {
   await sql`
     UPDATE inbox_lane l SET lease = NULL,
-      blocked_by = CASE WHEN c.state = 'dead' AND c.blocks THEN c.event_id END,
-      next_at = CASE WHEN c.state = 'retrying' THEN clock_timestamp() + c.next_in_ms * interval '1 millisecond'
-                     WHEN c.state = 'dead' AND c.blocks THEN 'infinity' ELSE now() END
+      blocked_by = CASE WHEN c.blocks THEN c.event_id END,
+      next_at = CASE WHEN c.blocks THEN 'infinity'
+                     ELSE clock_timestamp() + c.next_in_ms * interval '1 millisecond' END
     FROM unnest(${completions.map((c) => c.orderKey)}::text[], ${completions.map((c) => c.eventId)}::text[],
-                ${completions.map((c) => c.state)}::text[], ${completions.map((c) => c.blocks)}::bool[],
-                ${completions.map((c) => c.nextInMs)}::float8[]) AS c (order_key, event_id, state, blocks, next_in_ms)
+                ${completions.map((c) => c.blocks)}::bool[],
+                ${completions.map((c) => c.nextInMs)}::float8[]) AS c (order_key, event_id, blocks, next_in_ms)
     WHERE l.consumer = ${consumer} AND l.order_key = c.order_key`.execute(tx)
-  const finished = completions.filter((c) => c.state !== 'retrying' && !(c.state === 'dead' && c.blocks))
+  const finished = completions.filter((c) => (c.state === 'delivered' || c.state === 'dead') && !c.blocks)
   if (finished.length > 0) {
     await closeEmptyLanes(
       tx,
@@ -197,5 +214,5 @@ export async function closeEmptyLanes(tx: Tx, consumer: string, orderKeys: reado
     DELETE FROM inbox_lane l
     WHERE l.consumer = ${consumer} AND l.order_key = ANY (${orderKeys}) AND NOT EXISTS (
       SELECT FROM inbox i
-      WHERE i.consumer = l.consumer AND i.order_key = l.order_key AND i.state IN ('landed', 'retrying'))`.execute(tx)
+      WHERE i.consumer = l.consumer AND i.order_key = l.order_key AND i.state IN ${OPEN})`.execute(tx)
 }

@@ -69,15 +69,20 @@ it('says time-out when the answer, or its end, does not come', async () => {
   const { send } = await against((incoming, response) => {
     if (incoming.headers['x-key'] === 'half') response.writeHead(200).write('{')
   }, 100)
-  expect(await send(request)).toMatchObject({ kind: 'failure', reason: 'timeout' })
+  expect(await send(request)).toMatchObject({ kind: 'failure', reason: 'timeout', sent: true })
   expect(await send({ ...request, headers: { 'x-key': 'half' } })).toMatchObject({ kind: 'failure', reason: 'timeout' })
 })
 
 it('says network for a connection that is refused or cut, without naming the address', async () => {
   const { send, base } = await against((incoming) => void incoming.socket.resetAndDestroy())
-  expect(await send(request)).toEqual({ kind: 'failure', reason: 'network', detail: 'ECONNRESET' })
+  expect(await send(request)).toEqual({ kind: 'failure', reason: 'network', detail: 'ECONNRESET', sent: true })
   const nobody = createHttpTransport({ url: base.replace(/\d+$/, '1'), timeoutMs: 500, connections: 1 })
-  expect(await nobody.send(request)).toEqual({ kind: 'failure', reason: 'network', detail: 'ECONNREFUSED' })
+  expect(await nobody.send(request)).toEqual({
+    kind: 'failure',
+    reason: 'network',
+    detail: 'ECONNREFUSED',
+    sent: false,
+  })
 })
 
 it('takes http and https addresses and no others', () => {

@@ -57,8 +57,8 @@ it('evaluations at the same time do not disturb each other', async () => {
 it('a TypeScript module takes the place of JSONata where a connector names one', async () => {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'connector-'))
   onTestFinished(() => rm(directory, { recursive: true }))
-  const template = path.join(import.meta.dirname, '../../connectors/state-grid-east-marketing')
-  const manifest = await loadManifest(template)
+  const manifest = await loadManifest(path.join(import.meta.dirname, 'rest-marketing'))
+  if (manifest.transport !== 'http') throw new Error('the example speaks REST')
   const entry = { mapping: 'own.ts', method: 'POST', path: '/own' } as const
   await writeFile(
     path.join(directory, 'own.ts'),

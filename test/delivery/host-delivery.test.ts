@@ -5,7 +5,7 @@ import { afterAll, expect, it } from 'vitest'
 import { openDb } from '#store/db.ts'
 import { eventually } from '../bus/eventually.ts'
 import { withDatabase } from '../support/database.ts'
-import { attemptsOf, inboxState, setStage } from './host-support.ts'
+import { attemptsOf, CONNECTOR, inboxState, setStage } from './host-support.ts'
 
 withDatabase('the receiving side of a delivery', (url) => {
   const db = openDb(url, { max: 8 })
@@ -22,7 +22,7 @@ withDatabase('the receiving side of a delivery', (url) => {
 
     await eventually(() => expect(stage.outcomeOf(delivery)).toBeDefined())
     expect(stage.peer.effects()).toMatchObject([{ effectKey: delivery, reference: 'CF-1' }])
-    expect(stage.outcomeOf(delivery)).toMatchObject({ outcome: 'applied', recipientRef: 'SGE-0000001' })
+    expect(stage.outcomeOf(delivery)).toMatchObject({ outcome: 'applied', recipientRef: 'REST-0000001' })
     const claims = stage.acks[0]?.claims ?? {}
     expect(claims).toMatchObject({
       iss: 'connector-state-grid-east',
@@ -48,9 +48,7 @@ withDatabase('the receiving side of a delivery', (url) => {
     await stage.deliver('CF-1', { delivery })
     await eventually(() => expect(stage.outcomeOf(delivery)).toBeDefined())
     await stage.deliver('CF-1', { delivery })
-    await eventually(async () =>
-      expect(await stage.bus.lag('dx.out.state-grid-east', 'state-grid-east-marketing')).toBe(0),
-    )
+    await eventually(async () => expect(await stage.bus.lag('dx.out.state-grid-east', CONNECTOR)).toBe(0))
     await sleep(100)
     expect(await count('inbox')).toBe(1)
     expect(stage.peer.requests()).toHaveLength(1)

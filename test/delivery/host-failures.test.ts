@@ -12,7 +12,7 @@ import { openDb } from '#store/db.ts'
 import { listDeadLetters } from '#store/dead-letter-queries.ts'
 import { eventually } from '../bus/eventually.ts'
 import { withDatabase } from '../support/database.ts'
-import { attemptsOf, CONNECTOR, inboxState, type Stage, setStage } from './host-support.ts'
+import { attemptsOf, CONNECTOR, inboxState, REST, type Stage, setStage } from './host-support.ts'
 
 const TUNING = { scheduleMs: [20, 20, 20, 20, 20], timeoutMs: 1_000, leaseMs: 2_000, pollMs: 20 }
 const never = (): Promise<void> => new Promise<void>(() => undefined)
@@ -21,7 +21,7 @@ const never = (): Promise<void> => new Promise<void>(() => undefined)
 async function lenientConnector(): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'connector-'))
   onTestFinished(() => rm(directory, { recursive: true }))
-  await cp(path.join(import.meta.dirname, '../../connectors', CONNECTOR), directory, { recursive: true })
+  await cp(REST.directory, directory, { recursive: true })
   const file = path.join(directory, 'connector.yaml')
   await writeFile(file, (await readFile(file, 'utf8')).replace('onDead: block', 'onDead: continue'))
   return directory

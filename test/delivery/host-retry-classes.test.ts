@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { classOfAnswer, parseRetryAfter, RETRY_CLASSES, verdictOf } from '#delivery/retry-classes.ts'
+import { classOfAnswer, leavesUnknown, parseRetryAfter, RETRY_CLASSES, verdictOf } from '#delivery/retry-classes.ts'
 
 const answer = (status: number, retryAfterMs?: number) => ({ kind: 'answer', status, retryAfterMs, body: '' }) as const
 
@@ -20,10 +20,19 @@ it('503 with Retry-After is throttling, without it an outage', () => {
 })
 
 it('no answer is retried, and a time-out is told from a broken connection', () => {
-  const timeout = { kind: 'failure', reason: 'timeout', detail: '' } as const
-  const network = { kind: 'failure', reason: 'network', detail: 'ECONNRESET' } as const
+  const timeout = { kind: 'failure', reason: 'timeout', detail: '', sent: true } as const
+  const network = { kind: 'failure', reason: 'network', detail: 'ECONNRESET', sent: true } as const
   expect(verdictOf(classOfAnswer(timeout), timeout)).toMatchObject({ class: 'retry', code: 'peer.timeout' })
   expect(verdictOf(classOfAnswer(network), network)).toMatchObject({ class: 'retry', code: 'peer.unavailable' })
+})
+
+it('the outcome is unknown after a request that was sent and not answered, and after a 5xx', () => {
+  const failure = (sent: boolean) => ({ kind: 'failure', reason: 'timeout', detail: '', sent }) as const
+  expect([failure(true), failure(false)].map((one) => leavesUnknown('retry', one))).toEqual([true, false])
+  for (const status of [500, 502, 503, 504, 307]) expect(leavesUnknown('retry', answer(status))).toBe(true)
+  for (const status of [408, 425]) expect(leavesUnknown('retry', answer(status))).toBe(false)
+  const settled = Object.values(RETRY_CLASSES).filter((row) => row.class !== 'retry')
+  for (const row of settled) expect([row.class, leavesUnknown(row.class, answer(503, 1))]).toEqual([row.class, false])
 })
 
 it('what concerns the endpoint and not the message uses up no attempt', () => {

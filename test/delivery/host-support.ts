@@ -11,8 +11,13 @@ import type { Json, JsonObject } from '#kernel/json.ts'
 import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
 import type { Db } from '#store/db.ts'
 
-export const CONNECTOR = 'state-grid-east-marketing'
-const directory = path.join(import.meta.dirname, '../../connectors', CONNECTOR)
+/** A system that recognises what it has already; and one that does not, and must be asked. */
+export const REST = { id: 'rest-marketing', directory: path.join(import.meta.dirname, '../connect/rest-marketing') }
+export const SOAP = {
+  id: 'state-grid-east-marketing',
+  directory: path.join(import.meta.dirname, '../../connectors/state-grid-east-marketing'),
+}
+export const CONNECTOR = REST.id
 
 interface SentAck {
   readonly token: string
@@ -57,12 +62,12 @@ const result = (affairNo: string): JsonObject => ({
   resultState: '11',
 })
 
-/** An empty host database, a bus on it, a deduping peer; all closed when the test ends. */
-export async function setStage(db: Db): Promise<Stage> {
+/** An empty host database, a bus on it, the peer of the connector; all closed when the test ends. */
+export async function setStage(db: Db, connector = REST): Promise<Stage> {
   await sql`TRUNCATE inbox, inbox_lane, inbox_attempt, dead_letter, ack_outbox, endpoint_breaker,
                      bus_head, bus_log, bus_group`.execute(db)
   const bus = openEmbeddedBus(db, { pollMs: 20 })
-  const peer = await startMarketingPeer({ dialect: 'state-grid-east', dedupe: true })
+  const peer = await startMarketingPeer({ dialect: connector === REST ? 'rest' : 'state-grid-east', dedupe: true })
   const hosts: ConnectorHost[] = []
   onTestFinished(async () => {
     await peer.stop()
@@ -89,7 +94,7 @@ export async function setStage(db: Db): Promise<Stage> {
       const host = await startConnectorHost({
         db,
         bus,
-        directory,
+        directory: connector.directory,
         endpoint: { url: peer.url },
         hub: 'dianqiao',
         verifyDelivery: ({ token, receipt }) => {

@@ -43,7 +43,7 @@ it('doubles the effect when it does not dedupe', async () => {
 })
 
 it('speaks the other dialect with statuses instead of codes', async () => {
-  const peer = await start({ dialect: 'state-grid-east' })
+  const peer = await start({ dialect: 'rest' })
   const post = () =>
     fetch(`${peer.url}/api/v1/approval-results`, {
       method: 'POST',
@@ -120,4 +120,39 @@ it('remembers its effects across a restart by its history file, which only grows
   expect(await send(second, 'k-2')).toMatchObject({ code: '0000' })
   const lines = (await readFile(historyFile, 'utf8')).trimEnd().split('\n')
   expect(lines.map((line) => (JSON.parse(line) as { effectKey: string }).effectKey)).toEqual(['k-1', 'k-2'])
+})
+
+const EXCHANGE = 'http://marketing.state-grid-east.example/exchange/v1'
+
+async function soap(peer: MarketingPeer, operation: string, content: string, action = operation): Promise<string> {
+  const response = await fetch(`${peer.url}/services/ExchangeService`, {
+    method: 'POST',
+    headers: { 'content-type': 'text/xml', soapaction: `"${EXCHANGE}/${action}"` },
+    body: `<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><${operation} xmlns="${EXCHANGE}">${content}</${operation}></e:Body></e:Envelope>`,
+  })
+  return `${response.status} ${await response.text()}`
+}
+
+const RESULT = '<messageId>k-1</messageId><affairNo>A-1</affairNo>'
+
+it('speaks SOAP as State Grid East, and takes in again what comes twice even when told to dedupe', async () => {
+  const peer = await start({ dialect: 'state-grid-east' })
+  for (let n = 0; n < 2; n++) {
+    expect(await soap(peer, 'submitApprovalResult', RESULT)).toMatch(/^200 .*<ex:resultCode>0</)
+  }
+  expect(peer.effects()).toMatchObject([{ effectKey: 'k-1', reference: 'A-1' }, { effectKey: 'k-1' }])
+  expect(await soap(peer, 'submitApprovalResult', '<messageId>k-2</messageId>')).toMatch(/^500 .*s:Client.*INVALID/)
+  expect(await soap(peer, 'submitApprovalResult', RESULT, 'submitPowerApplication')).toMatch(/^404 /)
+})
+
+it('tells by a look-up what it has, without an effect and without using up faults of submissions', async () => {
+  const peer = await start({ dialect: 'state-grid-east' })
+  peer.faults.next([{ kind: 'busy' }, { kind: 'unclear' }])
+  const ask = () => soap(peer, 'queryMessage', '<messageId>k-1</messageId>')
+  expect(await ask()).toContain('<ex:status>ARCHIVED<')
+  expect(await ask()).toContain('<ex:status>NOT_FOUND<')
+  expect(await soap(peer, 'submitApprovalResult', RESULT)).toMatch(/^500 .*s:Server.*BUSY/)
+  await soap(peer, 'submitApprovalResult', RESULT)
+  expect(await ask()).toMatch(/PROCESSED.*<ex:receiptNo>SGE-0000001</)
+  expect([peer.effects(), peer.requests(), peer.lookUps()].map((list) => list.length)).toEqual([1, 2, 3])
 })
