@@ -29,7 +29,7 @@ const POLL_MS = 200
 
 /** The loops of the roles `cases` and `relay`. Each wakes the others when it moved something. */
 export function startLoops(core: Core): { stop(): Promise<void> } {
-  const { config, db, fault, log } = core
+  const { config, db, fault, log, metrics } = core
   const loops: Loop[] = []
   const wakeAll = (): void => {
     for (const loop of loops) loop.wake()
@@ -37,10 +37,18 @@ export function startLoops(core: Core): { stop(): Promise<void> } {
   const start = (name: string, pollMs: number, step: () => Promise<number>): void => {
     const run = async (): Promise<number> => {
       const moved = await step()
-      if (moved > 0) wakeAll()
+      if (moved > 0) {
+        metrics.loopMoved(name, moved)
+        wakeAll()
+      }
       return moved
     }
-    loops.push(startLoop(run, { pollMs, onError: (error) => log({ level: 'error', message: `${name} loop`, error }) }))
+    metrics.loopStarted(name)
+    const onError = (error: unknown): void => {
+      metrics.loopFailed(name)
+      log({ level: 'error', message: `${name} loop`, error })
+    }
+    loops.push(startLoop(run, { pollMs, onError }))
   }
   if (config.roles.includes('cases')) {
     const sources = foldSources(core)

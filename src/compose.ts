@@ -2,7 +2,6 @@ import path from 'node:path'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Pool } from 'pg'
 import type { Bus } from '#bus/bus.ts'
-import { openEmbeddedBus } from '#bus/embedded.ts'
 import { caseProgress } from '#cases/progress.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import { loadContracts } from '#contracts/load.ts'
@@ -12,11 +11,16 @@ import { exchangeStatus } from '#delivery/status.ts'
 import { query } from '#documents/query.ts'
 import { type Acceptance, type AcceptDeps, type Arrival, accept } from '#exchange/accept.ts'
 import { authenticate } from '#exchange/authenticate.ts'
-import { type Committer, createCommitter } from '#exchange/committer.ts'
+import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
 import { createRefuse, type Refuse } from '#exchange/refuse.ts'
+import { answerError } from '#gateway/http/answers.ts'
 import { createGateway } from '#gateway/http/app.ts'
+import { createOperations } from '#gateway/http/operations.ts'
+import { metricsRoute } from '#gateway/http/routes/metrics.ts'
 import { createSourceLimit } from '#gateway/http/source-limit.ts'
+import type { BusReader } from '#gateway/metric-gauges.ts'
+import type { Metrics } from '#gateway/metrics.ts'
 import { statusOf } from '#gateway/problem.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
@@ -30,6 +34,8 @@ import { createCommitBatch } from '#store/log-commit.ts'
 import { requireCurrentSchema } from '#store/migrate.ts'
 import { type HubKeyRing, openKeyRing } from '#trust/key-ring.ts'
 import type { Signer } from '#trust/sign.ts'
+import { openBus } from './compose-bus.ts'
+import { composeMetrics, metricsToken } from './compose-metrics.ts'
 import type { Config } from './config.ts'
 import { createFaultPoint, type FaultPoint } from './faults.ts'
 
@@ -50,6 +56,9 @@ export interface Core {
   readonly bus: Bus
   readonly fault: FaultPoint
   readonly log: Log
+  readonly metrics: Metrics
+  /** What this process reads of the bus; whoever subscribes adds to it, and the metrics say how far behind it is. */
+  readonly busReaders: BusReader[]
   /** The acceptance path, for the doors and for the hub's own notices. */
   readonly accept: (token: string, arrival?: Arrival) => Promise<Acceptance>
   /** Called after each commit; the loops of this process hang on it. */
@@ -58,22 +67,27 @@ export interface Core {
 }
 
 export interface LogEntry {
-  readonly level: 'info' | 'warn' | 'error'
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
   readonly message: string
   readonly error?: unknown
+  /** The request that its sender can quote. */
   readonly instance?: string
+  readonly traceparent?: string
+  /** Never personal data. */
+  readonly fields?: Readonly<Record<string, string | number>>
 }
 export type Log = (entry: LogEntry) => void
 
 const LANES = 2
 const MIB = 1024 * 1024
+const QUEUE_LIMITS = { rows: 20_000, bytes: 64 * MIB } as const
 
 /** Opens everything on a database whose schema is current and whose register is seeded. */
-export async function openCore(config: Config, databaseUrl: string, log: Log): Promise<Core> {
+export async function openCore(config: Config, databaseUrl: string, writeLog: Log): Promise<Core> {
   const clock = systemClock
   const contracts = loadContracts(PROJECT_ROOT)
   const keyRing = openKeyRing(config.hubKeysFile, false)
-  const onError = (error: Error): void => log({ level: 'warn', message: 'database connection lost', error })
+  const onError = (error: Error): void => writeLog({ level: 'warn', message: 'database connection lost', error })
   const db = openDb(databaseUrl, { max: 16, onError })
   await requireCurrentSchema(db)
   const commitPool = openPool(databaseUrl, { max: LANES, onError })
@@ -82,14 +96,26 @@ export async function openCore(config: Config, databaseUrl: string, log: Log): P
   const fault = createFaultPoint(config.faultPoint)
   const common = { hubId: config.hubId, clock, contracts, register, digests, signer: keyRing.signer }
   const refuse = createRefuse({ ...common, statusOf, record: (row) => insertRefusal(db, row) })
-  const writer = await openLogEnd(db, commitPool, fault)
-  const bus = openEmbeddedBus(db)
+  const busReaders: BusReader[] = []
+  const metrics = composeMetrics({
+    ...common,
+    db,
+    bus: () => bus,
+    busReaders,
+    queue: () => writer.committer.load(),
+    queueLimits: QUEUE_LIMITS,
+    notReady: () => notReady({ config, clock, db, register, bus }),
+  })
+  const log = counted(writeLog, metrics)
+  const writer = await openLogEnd(db, commitPool, fault, metrics)
+  const bus = await openBus(config, db, log)
   const acceptDeps: AcceptDeps = {
     ...common,
     refuse,
     committer: writer.committer,
     findReplay: (iss, jti) => findReplay(db, iss, jti),
     knownHead: writer.knownHead,
+    observe: metrics.exchangeJudged,
   }
   return {
     ...common,
@@ -100,6 +126,8 @@ export async function openCore(config: Config, databaseUrl: string, log: Log): P
     fault,
     refuse,
     log,
+    metrics,
+    busReaders,
     accept: (token, arrival) => accept(acceptDeps, token, arrival),
     onCommit: writer.onCommit,
     async close() {
@@ -113,28 +141,30 @@ export async function openCore(config: Config, databaseUrl: string, log: Log): P
 }
 
 interface LogEnd {
-  readonly committer: Committer
+  readonly committer: WatchedCommitter
   readonly knownHead: () => number
   readonly onCommit: (listener: () => void) => void
 }
 
 /** The writing end of the log: the committer with its bounds, and the head as this node last saw it. */
-async function openLogEnd(db: Db, pool: Pool, fault: FaultPoint): Promise<LogEnd> {
+async function openLogEnd(db: Db, pool: Pool, fault: FaultPoint, metrics: Metrics): Promise<LogEnd> {
   const listeners: (() => void)[] = []
   let head = await logHead(db)
   const commit = createCommitBatch(pool)
   const committer = createCommitter({
     commit: async (rows) => {
       fault('accept.before-commit')
+      const began = performance.now()
       const outcomes = await commit(rows)
+      metrics.batchCommitted(rows.length, (performance.now() - began) / 1_000)
       fault('accept.after-commit')
       return outcomes
     },
     lanes: LANES,
     maxRows: 256,
     maxBytes: 4 * MIB,
-    maxQueuedRows: 20_000,
-    maxQueuedBytes: 64 * MIB,
+    maxQueuedRows: QUEUE_LIMITS.rows,
+    maxQueuedBytes: QUEUE_LIMITS.bytes,
     onCommitted: (pos) => {
       head = Math.max(head, pos)
       for (const listener of listeners) listener()
@@ -147,15 +177,19 @@ async function openLogEnd(db: Db, pool: Pool, fault: FaultPoint): Promise<LogEnd
 export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono {
   const { config, clock, contracts, register, db } = core
   const { hubId } = config
-  return createGateway({
+  const asking = {
+    hubId,
+    claimsOf,
+    openCaseOf: (question: Parameters<typeof openCaseOf>[1]) => openCaseOf(db, question),
+    observe: core.metrics.queryJudged,
+  }
+  const app = createGateway({
     hubId,
     publicUrl,
     clock,
     contracts,
     accept: core.accept,
-    query: outageAware((token: string) =>
-      query({ ...core, hubId, claimsOf, openCaseOf: (question) => openCaseOf(db, question) }, token),
-    ),
+    query: outageAware((token: string) => query({ ...core, ...asking }, token)),
     authenticate: (token, request) => authenticate({ hubId, clock, register }, token, request),
     status: outageAware((id: string, party: string) => exchangeStatus(db, id, party)),
     pull: outageAware((party: string, limit: number, waitSeconds: number, signal: AbortSignal) =>
@@ -166,7 +200,29 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     notReady: () => notReady(core),
     unproven: createSourceLimit(clock, config.unprovenPerSecond, config.unprovenBurst),
     log: core.log,
+    logsRequests: config.logLevel === 'debug',
   })
+  if (config.operationsPort === undefined) {
+    const notFound = (): Response => answerError(core, new HubError('http.not_found'))
+    metricsRoute(app, core.metrics, { token: metricsToken(config), notFound })
+  }
+  return app
+}
+
+/** Health and metrics of a process, for a port of their own. */
+export const composeOperations = (core: Core): OpenAPIHono =>
+  createOperations({
+    metrics: core.metrics,
+    metricsToken: metricsToken(core.config),
+    notReady: () => notReady(core),
+    log: core.log,
+  })
+
+function counted(log: Log, metrics: Metrics): Log {
+  return (entry) => {
+    metrics.logged(entry.level)
+    log(entry)
+  }
 }
 
 /** A database that is down is `hub.store_unavailable`, never an internal error. */
@@ -183,8 +239,9 @@ function outageAware<A extends unknown[], R>(call: (...args: A) => Promise<R>): 
 
 const MAX_CLOCK_OFFSET_MS = 2_000
 
-async function notReady(core: Core): Promise<string[]> {
-  const causes: string[] = []
+async function notReady(core: Pick<Core, 'config' | 'db' | 'clock' | 'register' | 'bus'>): Promise<string[]> {
+  // A gateway takes exchanges without the brokers, so their outage must not take it out of the balancer.
+  const causes = core.config.roles.includes('gateway') ? [] : [...core.bus.notReady()]
   if (!core.register.isCurrent()) causes.push('register: not refreshed for 5 s')
   try {
     const offset = await clockOffsetMs(core.db, core.clock)

@@ -6,11 +6,19 @@ import { PARTY_ID } from '#kernel/ids.ts'
 export const ROLES = ['gateway', 'relay', 'connect', 'cases'] as const
 export type Role = (typeof ROLES)[number]
 
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
 const milliseconds = z.coerce.number().int().min(1)
 const schedule = z
   .string()
   .transform((text) => text.split(',').map(Number))
   .pipe(z.array(z.int().min(1)).max(64))
+
+const addresses = z
+  .string()
+  .transform((text) => text.split(',').map((address) => address.trim()))
+  .pipe(z.array(z.string().regex(/^[^\s:]+:\d{1,5}$/)).min(1))
 
 const schema = z.object({
   HUB_ID: z.string().regex(PARTY_ID).default('dianqiao'),
@@ -34,11 +42,32 @@ const schema = z.object({
   CONNECTOR_LEASE_MS: milliseconds.optional(),
   UNPROVEN_PER_SECOND: z.coerce.number().int().min(1).default(200),
   UNPROVEN_BURST: z.coerce.number().int().min(1).default(2_000),
+  OPERATIONS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  METRICS_TOKEN_FILE: z.string().min(1).optional(),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
+  KAFKA_BROKERS: addresses.optional(),
+  KAFKA_SESSION_TIMEOUT_MS: milliseconds.min(1_000).max(300_000).default(30_000),
+  KAFKA_TLS: z.enum(['on', 'off']).optional(),
+  KAFKA_TLS_CA_FILE: z.string().min(1).optional(),
+  KAFKA_SASL_USERNAME: z.string().min(1).optional(),
+  KAFKA_SASL_PASSWORD_FILE: z.string().min(1).optional(),
   FAULT_POINT: z
     .string()
     .regex(/^[a-z]+\.[a-z-]+(:\d+)?$/)
     .optional(),
 })
+
+export interface KafkaConfig {
+  /** host:port. */
+  readonly brokers: readonly string[]
+  /** A member that is silent for so long loses its partitions. */
+  readonly sessionTimeoutMs: number
+  readonly tls: boolean
+  /** PEM of the authorities to trust instead of the system's. */
+  readonly caFile: string | undefined
+  /** SCRAM-SHA-512. */
+  readonly sasl: { readonly username: string; readonly passwordFile: string } | undefined
+}
 
 export interface Config {
   readonly hubId: string
@@ -67,8 +96,15 @@ export interface Config {
     readonly timeoutMs?: number
     readonly leaseMs?: number
   }
+  /** Absent: the bus in the hub's own database. */
+  readonly kafka: KafkaConfig | undefined
   readonly unprovenPerSecond: number
   readonly unprovenBurst: number
+  /** Where this process answers /health and /metrics whatever its roles; without it the gateway's port does. */
+  readonly operationsPort: number | undefined
+  /** Holds the bearer token for /metrics; without it only the same machine may read them. */
+  readonly metricsTokenFile: string | undefined
+  readonly logLevel: LogLevel
   /** `point` or `point:n`: the process kills itself when it reaches the point the n-th time (crash tests). */
   readonly faultPoint: string | undefined
 }
@@ -117,10 +153,34 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
       ...(v.CONNECTOR_TIMEOUT_MS === undefined ? {} : { timeoutMs: v.CONNECTOR_TIMEOUT_MS }),
       ...(v.CONNECTOR_LEASE_MS === undefined ? {} : { leaseMs: v.CONNECTOR_LEASE_MS }),
     },
+    kafka: kafkaOf(v),
     unprovenPerSecond: v.UNPROVEN_PER_SECOND,
     unprovenBurst: v.UNPROVEN_BURST,
+    operationsPort: v.OPERATIONS_PORT,
+    metricsTokenFile: v.METRICS_TOKEN_FILE,
+    logLevel: v.LOG_LEVEL,
     faultPoint: v.FAULT_POINT,
   })
+}
+
+function kafkaOf(v: z.infer<typeof schema>): KafkaConfig | undefined {
+  const { KAFKA_BROKERS: brokers, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD_FILE: passwordFile } = v
+  if ((username === undefined) !== (passwordFile === undefined)) {
+    throw new HubError('config.invalid', {
+      detail: {
+        zh: 'KAFKA_SASL_USERNAME 与 KAFKA_SASL_PASSWORD_FILE 须同时给出',
+        en: 'KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD_FILE are given together',
+      },
+    })
+  }
+  if (brokers === undefined) return undefined
+  return {
+    brokers,
+    sessionTimeoutMs: v.KAFKA_SESSION_TIMEOUT_MS,
+    tls: v.KAFKA_TLS === 'on' || (v.KAFKA_TLS === undefined && v.KAFKA_TLS_CA_FILE !== undefined),
+    caFile: v.KAFKA_TLS_CA_FILE,
+    sasl: username === undefined || passwordFile === undefined ? undefined : { username, passwordFile },
+  }
 }
 
 /** The process environment; the one place that reads it. */

@@ -8,7 +8,7 @@ export default defineConfig({
   root,
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: [join(root, 'test/support/global-setup.ts')],
+    globalSetup: [join(root, 'test/support/global-setup.ts'), join(root, 'test/support/kafka-setup.ts')],
     pool: 'forks',
     testTimeout: 20_000,
     hookTimeout: 60_000,

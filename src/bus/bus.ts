@@ -39,6 +39,8 @@ export interface Bus {
   readonly subscribe: (options: SubscribeOptions) => Promise<Subscription>
   /** How many messages of the topic the group has not finished. */
   readonly lag: (topic: string, group: string) => Promise<number>
+  /** Why the subscriptions do not do their work, a sentence each; empty when they do. */
+  readonly notReady: () => readonly string[]
   /** Closes every subscription. */
   readonly close: () => Promise<void>
 }

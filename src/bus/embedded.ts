@@ -10,6 +10,7 @@ import {
 } from '#store/bus-queries.ts'
 import type { Db } from '#store/db.ts'
 import type { Bus, BusMessage, BusRecord, SubscribeOptions, Subscription } from './bus.ts'
+import { quietly } from './quietly.ts'
 import { createWaker } from './waker.ts'
 
 interface EmbeddedBusOptions {
@@ -67,6 +68,8 @@ export function openEmbeddedBus(db: Db, options: EmbeddedBusOptions = {}): Bus {
     publish,
     subscribe,
     lag: (topic, group) => topicLag(db, topic, group),
+    // The database has its own probe.
+    notReady: () => [],
     close: async () => {
       await Promise.all([...subscriptions].map((subscription) => subscription.close()))
       await stopTrimming()
@@ -111,7 +114,7 @@ function startReader(
         if (paused || !(await step())) await news.wait(pollMs)
         backoffMs = ERROR_BACKOFF_MS.first
       } catch (error) {
-        onError?.(error)
+        quietly(() => onError?.(error))
         // Not cut short by new messages: the batch that failed still comes first.
         await end.wait(backoffMs)
         backoffMs = Math.min(backoffMs * 2, ERROR_BACKOFF_MS.max)

@@ -1,13 +1,13 @@
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
-import { type Core, composeGateway, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
+import { type Core, composeGateway, composeOperations, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
 import { startLoops } from '#compose-loops.ts'
 import type { Config } from '#config.ts'
 import { type ConnectorHost, type HostTuning, startConnectorHost } from '#connect/host.ts'
 import { loadManifest } from '#connect/manifest.ts'
 import { type DeliveryVerifier, verifyDelivery } from '#exchange/verify-delivery.ts'
 import { type RunningServer, startServer } from '#gateway/http/server.ts'
-import { type DoorDeps, openKafkaDoor } from '#gateway/kafka/door.ts'
+import { DOOR_GROUP, type DoorDeps, doorTopic, openKafkaDoor } from '#gateway/kafka/door.ts'
 import { HubError } from '#kernel/errors.ts'
 import { readPartySigner } from '#parties/key-files.ts'
 import { applySeeds } from '#parties/seed.ts'
@@ -27,7 +27,7 @@ export async function openStore(config: Config, log: Log): Promise<RunningStore>
   if (config.databaseUrl !== undefined) return { url: config.databaseUrl, stop: async () => {} }
   return startEmbeddedPostgres({
     dataDir: path.join(config.dataDir, 'postgres'),
-    log: (line) => log({ level: 'info', message: line }),
+    log: (line) => log({ level: 'debug', message: line }),
   })
 }
 
@@ -47,6 +47,8 @@ export interface RunningHub {
   readonly core: Core
   /** Where the gateway listens, undefined without that role. */
   readonly url: string | undefined
+  /** Where health and metrics have a port of their own, undefined without one. */
+  readonly operationsUrl: string | undefined
   /** Sandbox peers by the party they stand for. */
   readonly peers: ReadonlyMap<string, MarketingPeer>
   stop(): Promise<void>
@@ -87,10 +89,14 @@ export async function boot(config: Config, log: Log, options: BootOptions = {}):
     const server = config.roles.includes('gateway') ? await startGateway(core) : undefined
     if (server !== undefined) {
       stops.push(() => server.stop(GRACE_MS))
-      const door = await openKafkaDoor(doorDeps(core), senders(core))
+      const parties = senders(core)
+      const door = await openKafkaDoor(doorDeps(core), parties)
+      core.busReaders.push(...parties.map((party) => ({ topic: doorTopic(party), group: DOOR_GROUP })))
       stops.push(door.close)
     }
-    return { core, url: server?.url, peers, stop }
+    const operations = await startOperations(core)
+    if (operations !== undefined) stops.push(() => operations.stop(GRACE_MS))
+    return { core, url: server?.url, operationsUrl: operations?.url, peers, stop }
   } catch (error) {
     await stop()
     throw error
@@ -119,6 +125,11 @@ async function startGateway(core: Core): Promise<RunningServer> {
   return server
 }
 
+async function startOperations(core: Core): Promise<RunningServer | undefined> {
+  const { host, operationsPort: port } = core.config
+  return port === undefined ? undefined : startServer(composeOperations(core), { host, port })
+}
+
 /** Folders in connectors/ are the list. */
 export function connectorFolders(): string[] {
   const root = path.join(PROJECT_ROOT, 'connectors')
@@ -144,6 +155,7 @@ async function startConnector(
       },
     })
   }
+  core.busReaders.push({ topic: `dx.out.${manifest.recipient}`, group: manifest.id })
   return startConnectorHost({
     db,
     bus,

@@ -4,7 +4,7 @@ import { type Core, openCore } from '#compose.ts'
 import { foldSources } from '#compose-loops.ts'
 import { configFromProcess } from '#config.ts'
 import { openStore } from './boot.ts'
-import { stderrLog } from './log.ts'
+import { createLog } from './log.ts'
 import { printJson, say } from './output.ts'
 
 /** Cases by any number, one JSON line each; `case.not_found` when there is none. */
@@ -19,9 +19,10 @@ export async function rebuild(): Promise<void> {
 
 async function withCore<R>(use: (core: Core) => Promise<R>): Promise<R> {
   const config = configFromProcess()
-  const store = await openStore(config, stderrLog)
+  const log = createLog(config.logLevel)
+  const store = await openStore(config, log)
   try {
-    const core = await openCore(config, store.url, stderrLog)
+    const core = await openCore(config, store.url, log)
     try {
       return await use(core)
     } finally {

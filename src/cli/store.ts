@@ -1,11 +1,12 @@
 import { configFromProcess } from '#config.ts'
 import { migrate } from '#store/migrate.ts'
 import { openStore, prepare } from './boot.ts'
-import { stderrLog } from './log.ts'
+import { createLog } from './log.ts'
 import { say } from './output.ts'
 
 export async function migrateStore(): Promise<void> {
-  const store = await openStore(configFromProcess(), stderrLog)
+  const config = configFromProcess()
+  const store = await openStore(config, createLog(config.logLevel))
   try {
     await migrate(store.url)
     say('migrated')
@@ -16,7 +17,7 @@ export async function migrateStore(): Promise<void> {
 
 export async function seedStore(): Promise<void> {
   const config = configFromProcess()
-  const store = await openStore(config, stderrLog)
+  const store = await openStore(config, createLog(config.logLevel))
   try {
     await prepare(config, store.url)
     say(`seeded; party keys in ${config.partyKeysDir}`)

@@ -36,8 +36,6 @@ export interface RuleFindings {
   readonly warnings: readonly Violation[]
 }
 
-const NOTHING: RuleFindings = Object.freeze({ errors: Object.freeze([]), warnings: Object.freeze([]) })
-
 /** Compiles guard and expression of a rule; the strings say what does not compile. */
 export function compileRule(source: RuleSource): Rule | readonly string[] {
   const expression = compileCel(source.expression)
@@ -60,19 +58,34 @@ export function compileRule(source: RuleSource): Rule | readonly string[] {
 
 /** Judges data against the contract's rules (CEL). A rule that cannot be evaluated counts as broken. */
 export function checkRules(contract: Pick<Contract, 'rules'>, input: RuleInput): RuleFindings {
-  if (contract.rules.length === 0) return NOTHING
-  const facts = factsFor(contract.rules, input)
-  let findings = NOTHING
-  for (const rule of contract.rules) {
+  const found = judgeRules(contract.rules, input)
+  const of = (severity: Rule['severity']): readonly Violation[] =>
+    found.filter(({ rule }) => rule.severity === severity).map(({ violation }) => violation)
+  return { errors: of('error'), warnings: of('warning') }
+}
+
+/** The errors of `checkRules` alone: what a message passes on its way in does not pay for warnings. */
+export function brokenRules(contract: Pick<Contract, 'rules'>, input: RuleInput): readonly Violation[] {
+  const rules = contract.rules.filter(({ severity }) => severity === 'error')
+  return judgeRules(rules, input).map(({ violation }) => violation)
+}
+
+interface Finding {
+  readonly rule: Rule
+  readonly violation: Violation
+}
+
+function judgeRules(rules: readonly Rule[], input: RuleInput): readonly Finding[] {
+  if (rules.length === 0) return []
+  const facts = factsFor(rules, input)
+  const found: Finding[] = []
+  for (const rule of rules) {
     const outcome = rule.judge(facts)
     if (outcome === 'kept' || outcome === 'unguarded') continue
-    const found = { pointer: rule.pointer, rule: rule.id, message: outcome === 'failed' ? FAILED : rule.message }
-    findings =
-      rule.severity === 'error'
-        ? { errors: [...findings.errors, found], warnings: findings.warnings }
-        : { errors: findings.errors, warnings: [...findings.warnings, found] }
+    const message = outcome === 'failed' ? FAILED : rule.message
+    found.push({ rule, violation: { pointer: rule.pointer, rule: rule.id, message } })
   }
-  return findings
+  return found
 }
 
 const FAILED: Bilingual = Object.freeze({

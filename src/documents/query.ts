@@ -2,6 +2,7 @@ import type { Answers, Contract, ContractSet } from '#contracts/contract.ts'
 import { brokenRules } from '#contracts/rules.ts'
 import { validateData } from '#contracts/validate.ts'
 import type { Digests } from '#exchange/digests.ts'
+import { type Observe, observed } from '#exchange/judged.ts'
 import type { Grant, PartyRegister } from '#exchange/party-register.ts'
 import { type Progress, type Proven, proveParty } from '#exchange/prove.ts'
 import type { Refuse, Refused } from '#exchange/refuse.ts'
@@ -28,6 +29,7 @@ export interface QueryDeps {
   readonly claimsOf: (token: string) => JsonObject
   /** The open case of the caller that this number names and that holds this subject. */
   readonly openCaseOf: (question: { party: string; number: string; subjectKey: string }) => Promise<string | undefined>
+  readonly observe?: Observe
 }
 
 export type QueryResult = { readonly kind: 'answered'; readonly answer: string } | Refused
@@ -40,8 +42,15 @@ const ANSWER_SECONDS = 600
  * A fetch (DESIGN §5b): prove → contract → grant → case → documents → minimise → record → signed answer. The access
  * record is durable before the answer leaves, and a jti answers once.
  */
-export async function query(deps: QueryDeps, text: string): Promise<QueryResult> {
+export function query(deps: QueryDeps, text: string): Promise<QueryResult> {
   const progress: Progress = {}
+  const ask = (): Promise<QueryResult> => answerOrRefuse(deps, text, progress)
+  return observed(deps.observe, 'http', progress, ask, (result) =>
+    result.kind === 'refused' ? result.error.code : 'answered',
+  )
+}
+
+async function answerOrRefuse(deps: QueryDeps, text: string, progress: Progress): Promise<QueryResult> {
   try {
     const proven = proveParty(deps.register, text, { typ: 'query+jwt', maxBytes: MAX_QUERY_BYTES }, progress)
     const claims = readClaims('query+jwt', proven.token.claims)

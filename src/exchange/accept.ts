@@ -2,6 +2,7 @@ import type { Contract, ContractSet } from '#contracts/contract.ts'
 import { brokenRules } from '#contracts/rules.ts'
 import { validateData } from '#contracts/validate.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
+import type { HubErrorCode } from '#kernel/error-codes.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { newExchangeId, uuidv7 } from '#kernel/ids.ts'
 import type { Origin } from '#kernel/origin.ts'
@@ -11,6 +12,7 @@ import { checkAudience, checkFreshness, type ExchangeClaims, readClaims } from '
 import type { Signer } from '#trust/sign.ts'
 import type { Committed, Committer } from './committer.ts'
 import type { Digests } from './digests.ts'
+import { type Observe, observed } from './judged.ts'
 import type { PartyRegister } from './party-register.ts'
 import { planDeliveries, projectDocument } from './plan.ts'
 import { type Progress, type Proven, proveParty } from './prove.ts'
@@ -29,6 +31,7 @@ export interface AcceptDeps {
   readonly refuse: Refuse
   /** The log head as this node knows it: every position it will get is greater. */
   readonly knownHead: () => number
+  readonly observe?: Observe
 }
 
 /** A signed receipt for what is durable, or a refusal: signed once the token was read whole. */
@@ -55,8 +58,23 @@ export const MAX_TOKEN_BYTES = 1_048_576
  * Throws only what is nobody's fault and may pass: `hub.busy`, `hub.store_unavailable`. Nothing was accepted then,
  * or the outcome is unknown and the same jti is safe.
  */
-export async function accept(deps: AcceptDeps, text: string, arrival?: Arrival): Promise<Acceptance> {
+export function accept(deps: AcceptDeps, text: string, arrival?: Arrival): Promise<Acceptance> {
   const progress: Progress = {}
+  const door = arrival === undefined ? 'http' : 'bus'
+  return observed(deps.observe, door, progress, () => acceptOrRefuse(deps, text, arrival, progress), outcomeOf)
+}
+
+function outcomeOf(result: Acceptance): 'accepted' | 'replayed' | HubErrorCode {
+  if (result.kind === 'refused') return result.error.code
+  return result.replayed ? 'replayed' : 'accepted'
+}
+
+async function acceptOrRefuse(
+  deps: AcceptDeps,
+  text: string,
+  arrival: Arrival | undefined,
+  progress: Progress,
+): Promise<Acceptance> {
   let claims: ExchangeClaims | undefined
   try {
     const proven = proveParty(deps.register, text, { typ: 'exchange+jwt', maxBytes: MAX_TOKEN_BYTES }, progress)

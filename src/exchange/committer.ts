@@ -26,11 +26,16 @@ export interface Committer {
   drain(): Promise<void>
 }
 
+export interface WatchedCommitter extends Committer {
+  /** What has no answer yet; bytes of tokens and receipts. */
+  load(): { readonly rows: number; readonly bytes: number }
+}
+
 /**
  * Gathers submissions and commits what has gathered as soon as a lane is free: no timer. Rows of one
  * (iss, orderKey) never stand in two lanes at once, so they commit in the order of their submission.
  */
-export function createCommitter(options: CommitterOptions): Committer {
+export function createCommitter(options: CommitterOptions): WatchedCommitter {
   const queue = createPendingQueue(options)
   const drained: (() => void)[] = []
   let lanesBusy = 0
@@ -68,6 +73,7 @@ export function createCommitter(options: CommitterOptions): Committer {
         }
         schedule()
       }),
+    load: queue.load,
     drain: () => (queue.size() === 0 ? Promise.resolve() : new Promise((done) => drained.push(done))),
   }
 }

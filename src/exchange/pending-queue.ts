@@ -28,6 +28,8 @@ export interface PendingQueue {
   freeOrders(batch: readonly Pending[]): void
   /** Distinct (iss, jti) without an answer. */
   size(): number
+  /** What the bounds are measured against. */
+  load(): { readonly rows: number; readonly bytes: number }
   isWaiting(): boolean
 }
 
@@ -88,6 +90,7 @@ export function createPendingQueue(bounds: QueueBounds): PendingQueue {
       for (const { row } of batch) busyOrders.delete(orderOf(row))
     },
     size: () => byKey.size,
+    load: () => ({ rows, bytes }),
     isWaiting: () => queue.length > 0,
   }
 }

@@ -34,6 +34,7 @@ export async function routeDeliveries(
 
 export interface PublishableRow {
   readonly id: string
+  readonly exchange: string
   readonly recipient: string
   readonly channel: 'bus' | 'inbox'
   readonly order_key: string
@@ -55,7 +56,7 @@ export async function hasPublishable(db: Db): Promise<boolean> {
 /** What the relay publishes next, in log order; a suspended recipient's deliveries wait. */
 export async function findPublishable(tx: Tx, limit: number): Promise<PublishableRow[]> {
   const { rows } = await sql<PublishableRow>`
-    SELECT d.id, d.recipient, p.channel, d.order_key, e.contract, e.iss, e.token, r.receipt, d.accepted_at, d.deliver_by
+    SELECT d.id, d.exchange, d.recipient, p.channel, d.order_key, e.contract, e.iss, e.token, r.receipt, d.accepted_at, d.deliver_by
     FROM delivery d
     JOIN party p ON p.id = d.recipient AND p.status = 'active'
     JOIN exchange e ON e.id = d.exchange

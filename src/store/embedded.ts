@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { chmod, chown, mkdir, mkdtemp, open, readdir, realpath, rename, rm } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import pg from 'pg'
 import { HubError } from '#kernel/errors.ts'
@@ -194,6 +194,16 @@ async function socketDirectory(dataDir: string, account: Account | undefined): P
 /** The port is part of the socket's name, so it is spelt out: pg would else take PGPORT. */
 const socketUrl = (socketDir: string, database: string): string =>
   `postgresql:///${database}?host=${encodeURIComponent(socketDir)}&port=5432&user=dianqiao`
+
+/**
+ * Where the server that another process runs on this data directory can be reached (its lock file: line 4 is the port,
+ * line 5 the socket's directory), or undefined when there is no such file.
+ */
+export async function runningEmbeddedUrl(dataDir: string): Promise<string | undefined> {
+  const text = await readFile(join(dataDir, 'cluster', 'postmaster.pid'), 'utf8').catch(() => undefined)
+  const socketDir = text?.split('\n')[4]
+  return socketDir === undefined || socketDir === '' ? undefined : socketUrl(socketDir, DATABASE)
+}
 
 async function ensureDatabase(socketDir: string, firstStart: boolean): Promise<void> {
   const create = (): Promise<void> =>

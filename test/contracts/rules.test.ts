@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { checkRules, compileRule, type Rule, type RuleSource } from '#contracts/rules.ts'
+import { brokenRules, checkRules, compileRule, type Rule, type RuleSource } from '#contracts/rules.ts'
 import type { Json } from '#kernel/json.ts'
 
 const NOW = Date.parse('2026-06-01T01:00:00Z')
@@ -26,6 +26,13 @@ describe('checkRules', () => {
     const found = check([rule('data.x > 1'), rule('data.x > 2', { id: 'other', severity: 'warning' })], { x: 1 })
     expect(found.errors).toEqual([{ pointer: '/x', rule: 'a-rule', message: { zh: '中', en: 'en' } }])
     expect(found.warnings.map((one) => one.rule)).toEqual(['other'])
+  })
+
+  test('what refuses a message on its way in are the errors alone, as checkRules finds them', () => {
+    const rules = [rule('data.x > 1'), rule('data.x > 2', { severity: 'warning' }), rule('data.x < 2')]
+    const input = { data: { x: 1 }, claims: {}, nowMs: NOW }
+    expect(brokenRules({ rules }, input)).toEqual(checkRules({ rules }, input).errors)
+    expect(brokenRules({ rules }, input)).toHaveLength(1)
   })
 
   test('whole numbers reach CEL as int, others as double', () => {

@@ -6,15 +6,17 @@ import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { type Problem, problemOf, statusOf } from '../problem.ts'
 import { headerOf, incomingOf } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
+import { traceOf } from './request-log.ts'
 
 export const newInstance = (): string => `urn:uuid:${randomUUID()}`
 
 /** Any thrown value as an answer; what is not ours leaves as one fixed sentence and an instance to quote. */
-export function answerError(deps: GatewayDeps, thrown: unknown, refusal?: string): Response {
+export function answerError(deps: Pick<GatewayDeps, 'log'>, thrown: unknown, refusal?: string, c?: Context): Response {
   const error = asHubError(thrown)
   const instance = newInstance()
+  c?.set('instance', instance)
   if (error.code === 'hub.internal' || error.code === 'hub.store_unavailable') {
-    deps.log({ level: 'error', message: error.code, error: error.cause ?? error, instance })
+    deps.log({ level: 'error', message: error.code, error: error.cause ?? error, instance, ...traceOf(c) })
   }
   return problemResponse(problemOf(error, instance, refusal), error.retryAfterSeconds)
 }
@@ -27,7 +29,7 @@ export function limited(deps: GatewayDeps, c: Context, refused: Refused): Pick<R
 
 export function answerRefusal(deps: GatewayDeps, c: Context, refused: Refused): Response {
   const { error, refusal } = limited(deps, c, refused)
-  return answerError(deps, error, refusal)
+  return answerError(deps, error, refusal, c)
 }
 
 /** The body byte for byte: `text()` would drop a byte order mark before the strict parse could see it. */

@@ -4,6 +4,7 @@ import { HubError, type Violation } from '#kernel/errors.ts'
 import { answerError, isCutOff } from './answers.ts'
 import { limitBody } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
+import { logRequests } from './request-log.ts'
 import { pushBatch } from './routes/batch.ts'
 import { pushExchange } from './routes/exchanges.ts'
 import { pullInbox } from './routes/inbox.ts'
@@ -16,6 +17,7 @@ const BATCH_BYTES = 16 * 1024 * 1024
 /** The Hono app for parties. It opens no port: tests call `app.request()`, `server.ts` serves it. */
 export function createGateway(deps: GatewayDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: refuseInvalidParameters })
+  if (deps.logsRequests === true) logRequests(app, deps)
   const tooLarge = (): Response => answerError(deps, new HubError('http.body_too_large'))
   app.use('/v1/exchanges', limitBody(MAX_TOKEN_BYTES, tooLarge))
   app.use('/v1/queries', limitBody(MAX_TOKEN_BYTES, tooLarge))
@@ -41,7 +43,9 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
     response.headers.set('allow', allowed.join(', '))
     return response
   })
-  app.onError((error, c) => answerError(deps, isCutOff(c) ? new HubError('http.bad_request', { cause: error }) : error))
+  app.onError((error, c) =>
+    answerError(deps, isCutOff(c) ? new HubError('http.bad_request', { cause: error }) : error, undefined, c),
+  )
   return app
 }
 

@@ -8,9 +8,11 @@ export function incomingOf(c: Context): HttpBindings['incoming'] | undefined {
 }
 
 /** A request header. Straight from Node where there is one: a `Headers` object for each request costs more. */
-export function headerOf(c: Context, name: 'accept' | 'content-type'): string | undefined {
+export function headerOf(c: Context, name: 'accept' | 'content-type' | 'traceparent'): string | undefined {
   const incoming = incomingOf(c)
-  return incoming === undefined ? c.req.header(name) : incoming.headers[name]
+  if (incoming === undefined) return c.req.header(name)
+  const value = incoming.headers[name]
+  return typeof value === 'string' ? value : undefined
 }
 
 /**

@@ -27,9 +27,13 @@ export interface GatewayDeps {
   readonly notReady: () => Promise<readonly string[]>
   readonly unproven: SourceLimit
   readonly log: (entry: {
-    readonly level: 'warn' | 'error'
+    readonly level: 'debug' | 'warn' | 'error'
     readonly message: string
     readonly error?: unknown
     readonly instance?: string
+    readonly traceparent?: string
+    readonly fields?: Readonly<Record<string, string | number>>
   }) => void
+  /** One log line for each request. Off by default: it costs, and a refusal is told to its sender anyway. */
+  readonly logsRequests?: boolean
 }

@@ -1,6 +1,7 @@
 import type { Bus, BusMessage, BusRecord, Subscription } from '#bus/bus.ts'
 import type { Acceptance, Arrival } from '#exchange/accept.ts'
 import { uuidv7 } from '#kernel/ids.ts'
+import { readTraceparent } from '#kernel/traceparent.ts'
 import { problemOf } from '../problem.ts'
 
 export interface DoorDeps {
@@ -10,8 +11,11 @@ export interface DoorDeps {
   readonly onError: (error: unknown) => void
 }
 
-const GROUP = 'dianqiao-gateway'
+/** Its consumer group. */
+export const DOOR_GROUP = 'dianqiao-gateway'
 const IN = 'dx.in.'
+
+export const doorTopic = (party: string): string => `${IN}${party}`
 
 /**
  * The Kafka door: `dx.in.<party>` through the same acceptance as HTTP. iss must be the topic's party, freshness is
@@ -20,8 +24,8 @@ const IN = 'dx.in.'
  */
 export function openKafkaDoor(deps: DoorDeps, parties: readonly string[]): Promise<Subscription> {
   return deps.bus.subscribe({
-    topics: parties.map((party) => `${IN}${party}`),
-    group: GROUP,
+    topics: parties.map(doorTopic),
+    group: DOOR_GROUP,
     onBatch: (messages) => acceptBatch(deps, messages),
     onError: deps.onError,
   })
@@ -42,15 +46,17 @@ async function acceptBatch(deps: DoorDeps, messages: readonly BusMessage[]): Pro
   }
 }
 
-/** CloudEvents in binary mode; `dx-of` is the place of the message that is answered. */
+/** CloudEvents in binary mode; `dx-of` is the place of the message that is answered, whose trace goes on. */
 function answerRecord(deps: DoorDeps, message: BusMessage, result: Acceptance): BusRecord {
   const id = uuidv7(message.timestampMs)
+  const traceparent = readTraceparent(message.headers['traceparent'])
   const { signed, unsigned } =
     result.kind === 'accepted'
       ? { signed: result.receipt, unsigned: '' }
       : { signed: result.refusal, unsigned: JSON.stringify(problemOf(result.error, `urn:uuid:${id}`)) }
   return {
-    key: message.key,
+    // A party need not give a key; Kafka places records by it, so ours always have one.
+    key: message.key === '' ? message.topic : message.key,
     value: signed ?? unsigned,
     headers: {
       ce_id: id,
@@ -59,6 +65,7 @@ function answerRecord(deps: DoorDeps, message: BusMessage, result: Acceptance): 
       ce_specversion: '1.0',
       'content-type': signed === undefined ? 'application/problem+json' : 'application/jwt',
       'dx-of': `${message.topic}/${message.partition}/${message.offset}`,
+      ...(traceparent === undefined ? {} : { traceparent }),
     },
   }
 }

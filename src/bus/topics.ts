@@ -1,0 +1,112 @@
+import { openKafkaClient } from './kafka-client.ts'
+import { topicFaulty } from './kafka-errors.ts'
+import type { Grant, KafkaAdmin, KafkaClient } from './kafka-port.ts'
+import type { KafkaSettings } from './kafka-settings.ts'
+
+export interface TopicPlan {
+  /** Fixed for the life of a topic: another count would move keys, and with them their order. */
+  readonly partitions: number
+  readonly replicationFactor: number
+  /** At most the window in which an inbox recognises what it has seen. */
+  readonly retentionMs: number
+}
+
+export interface AppliedTopic {
+  readonly topic: string
+  readonly outcome: 'created' | 'adjusted' | 'unchanged'
+}
+
+/** The three topics of a party that uses Kafka (PROTOCOL, Kafka). */
+export const partyTopics = (party: string): readonly string[] => [
+  `dx.in.${party}`,
+  `dx.out.${party}`,
+  `dx.receipt.${party}`,
+]
+
+/**
+ * Gives each party's user its own three topics and the groups whose names begin with the party's id and a dot, and
+ * nothing else. The brokers must run with an authorizer.
+ */
+export async function grantTopics(
+  settings: KafkaSettings,
+  users: readonly { readonly party: string; readonly user: string }[],
+  client: KafkaClient = openKafkaClient(settings),
+): Promise<void> {
+  const admin = client.admin()
+  try {
+    await admin.grant(
+      users.flatMap(({ party, user: principal }): readonly Grant[] => [
+        { principal, operation: 'write', on: { topic: `dx.in.${party}` } },
+        { principal, operation: 'read', on: { topic: `dx.out.${party}` } },
+        { principal, operation: 'read', on: { topic: `dx.receipt.${party}` } },
+        { principal, operation: 'read', on: { groupPrefix: `${party}.` } },
+      ]),
+    )
+  } finally {
+    await admin.close()
+  }
+}
+
+/** A token of 1 MiB, wrapped for its recipient, with its receipt. */
+const MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+
+/**
+ * Brings the topics of these parties to the plan: creates what is missing, sets what differs. Rejects with
+ * `bus.topic_faulty` when a topic has another partition count, and changes nothing of that topic.
+ */
+export async function createTopics(
+  settings: KafkaSettings,
+  parties: readonly string[],
+  plan: TopicPlan,
+  client: KafkaClient = openKafkaClient(settings),
+): Promise<readonly AppliedTopic[]> {
+  const admin = client.admin()
+  try {
+    const existing = new Set(await admin.topics())
+    const topics = parties.flatMap(partyTopics)
+    const config = configOf(plan)
+    const missing = topics.filter((topic) => !existing.has(topic))
+    await admin.createTopics(missing.map((topic) => ({ topic, config, ...plan })))
+    const applied: AppliedTopic[] = []
+    for (const topic of topics) {
+      const outcome = existing.has(topic) ? await adjust(admin, topic, plan, config) : 'created'
+      applied.push({ topic, outcome })
+    }
+    return applied
+  } finally {
+    await admin.close()
+  }
+}
+
+async function adjust(
+  admin: KafkaAdmin,
+  topic: string,
+  plan: TopicPlan,
+  wanted: Readonly<Record<string, string>>,
+): Promise<'adjusted' | 'unchanged'> {
+  const partitions = await admin.partitions(topic)
+  if (partitions !== plan.partitions) {
+    throw topicFaulty(
+      topic,
+      `分区数为 ${partitions}，计划为 ${plan.partitions}；更改须启用新一代主题`,
+      `has ${partitions} partitions, the plan says ${plan.partitions}; a change needs a new generation of topics`,
+    )
+  }
+  const actual = new Map(Object.entries(await admin.config(topic)))
+  if (Object.entries(wanted).every(([name, value]) => actual.get(name) === value)) return 'unchanged'
+  await admin.setConfig(topic, wanted)
+  return 'adjusted'
+}
+
+function configOf({ retentionMs, replicationFactor }: TopicPlan): Readonly<Record<string, string>> {
+  return {
+    // Freshness is judged at the time when the broker took the record, so an outage of the hub expires nothing.
+    'message.timestamp.type': 'LogAppendTime',
+    // Whatever codec a party's client uses, the broker stores what every reader can read.
+    'compression.type': 'uncompressed',
+    'cleanup.policy': 'delete',
+    'retention.ms': String(retentionMs),
+    'max.message.bytes': String(MAX_MESSAGE_BYTES),
+    'min.insync.replicas': String(Math.min(2, replicationFactor)),
+  }
+}

@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { ROOT } from './message.ts'
+
+/** `dianqiao start` as a process of its own. */
+export interface HubProcess {
+  readonly pid: number
+  readonly url: string
+  /** From the start of the process to the answer that it is ready. */
+  readonly startedInMs: number
+  /** Clean shutdown; throws when the hub does not end with code 0. */
+  stop(): Promise<void>
+}
+
+/** Starts a hub and waits until it is ready. `nodeOptions` come before the script. */
+export async function startHub(env: NodeJS.ProcessEnv, nodeOptions: readonly string[] = []): Promise<HubProcess> {
+  const begun = performance.now()
+  const child = spawn(process.execPath, [...nodeOptions, path.join(ROOT, 'src/main.ts'), 'start'], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  // A bench that fails leaves no hub behind.
+  process.once('exit', () => child.kill('SIGKILL'))
+  const words: string[] = []
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  const failed = (what: string): Error => new Error(`the hub ${what}\n${words.join('\n')}`)
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM')
+    const code = await ended
+    if (code !== 0) throw failed(`ended with ${code}`)
+  }
+  const url = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      words.push(line)
+      if (words.length > 20) words.shift()
+      const found = /gateway\s+(http:\S+)/.exec(line)?.[1]
+      if (found !== undefined) resolve(found)
+    })
+    void ended.then((code) => reject(failed(`ended with ${code} before it listened`)))
+  })
+  const ready = await fetch(`${url}/health/ready`)
+  if (!ready.ok) {
+    await stop()
+    throw new Error(`the hub is not ready: ${ready.status} ${await ready.text()}`)
+  }
+  return { pid: child.pid ?? 0, url, startedInMs: performance.now() - begun, stop }
+}

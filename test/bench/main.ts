@@ -1,0 +1,61 @@
+import { parseArgs } from 'node:util'
+import type { Bench } from './report.ts'
+
+/** The benches by name; loaded when asked for. */
+const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
+  floor: async () => (await import('./floor.ts')).floor,
+  accept: async () => (await import('./accept.ts')).accept,
+  start: async () => (await import('./start.ts')).start,
+}
+
+const USAGE = `usage: npm run bench ${Object.keys(BENCHES).join('|')} -- [--json] [--seconds N]\n`
+const DEFAULT_SECONDS = 120
+
+process.exit(await main())
+
+/** 0 when every answer was right, 1 when one was wrong, 2 for a wrong call. */
+async function main(): Promise<number> {
+  const call = readCall()
+  if (call === undefined) {
+    process.stderr.write(USAGE)
+    return 2
+  }
+  if (process.platform !== 'linux') {
+    process.stderr.write('the benches read CPU times and memory from /proc: Linux only\n')
+    return 2
+  }
+  const bench = await call.load()
+  const say = (line: string): void => void (call.json ? process.stderr : process.stdout).write(`${line}\n`)
+  try {
+    const report = await bench({ seconds: call.seconds, say })
+    if (call.json) process.stdout.write(`${JSON.stringify(report)}\n`)
+    return 0
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+    return 1
+  }
+}
+
+interface Call {
+  readonly load: () => Promise<Bench>
+  readonly json: boolean
+  readonly seconds: number
+}
+
+function readCall(): Call | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean', default: false },
+        seconds: { type: 'string', default: `${DEFAULT_SECONDS}` },
+      },
+    })
+    const load = Object.hasOwn(BENCHES, positionals[0] ?? '') ? BENCHES[positionals[0] ?? ''] : undefined
+    const seconds = Number(values.seconds)
+    if (load === undefined || positionals.length !== 1 || !(seconds > 0)) return undefined
+    return { load, json: values.json, seconds }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,57 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Child, startChild } from './child.ts'
+import type { LoadResult, Target } from './load-process.ts'
+import { cpuOf, cpuOfTree } from './processes.ts'
+import type { World } from './world.ts'
+
+/** One window of load on one target. CPU in µs per exchange. */
+export interface Window extends LoadResult {
+  readonly perSecond: number
+  readonly processUs: number
+  readonly postgresUs: number
+  readonly cpuUs: number
+}
+
+export interface Subject {
+  readonly target: Target
+  readonly pid: number
+}
+
+export interface LoadGenerator {
+  closed(subject: Subject, concurrency: number, count: number): Promise<Window>
+  steady(subject: Subject, perSecond: number, count: number): Promise<Window>
+  stop(): Promise<void>
+}
+
+/** What PostgreSQL and the collector still do for a window is counted in it. */
+const SETTLE_MS = 60
+
+export async function openLoadGenerator(world: World): Promise<LoadGenerator> {
+  const child = startChild('load-process.ts')
+  await child.ask('open', { keysDir: world.keysDir })
+
+  async function measure(subject: Subject, method: string, input: object, count: number): Promise<Window> {
+    await child.ask('sign', { count })
+    const processBefore = cpuOf(subject.pid)
+    const postgresBefore = cpuOfTree(world.postgresPid)
+    const result = (await child.ask(method, { ...subject.target, ...input })) as LoadResult
+    await sleep(SETTLE_MS)
+    const processUs = (cpuOf(subject.pid) - processBefore) / result.sent
+    const postgresUs = (cpuOfTree(world.postgresPid) - postgresBefore) / result.sent
+    if (result.sent !== count || result.verified === 0) throw new Error(`${result.sent} of ${count} exchanges answered`)
+    return { ...result, perSecond: result.sent / result.seconds, processUs, postgresUs, cpuUs: processUs + postgresUs }
+  }
+
+  return {
+    closed: (subject, concurrency, count) => measure(subject, 'closed', { concurrency }, count),
+    steady: (subject, perSecond, count) => measure(subject, 'steady', { perSecond }, count),
+    stop: child.stop,
+  }
+}
+
+/** Starts the bare process on a database of its own. */
+export async function startFloor(world: World, senderJwk: object): Promise<{ subject: Subject; child: Child }> {
+  const child = startChild('floor-process.ts')
+  const target = await child.ask('start', { databaseUrl: await world.createDatabase('floor'), senderJwk })
+  return { subject: { target: target as Target, pid: child.pid }, child }
+}

@@ -1,0 +1,74 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import pg from 'pg'
+import { prepare } from '#cli/boot.ts'
+import { readConfig } from '#config.ts'
+import { startEmbeddedPostgres } from '#store/embedded.ts'
+import { HUB } from './message.ts'
+
+/** What a measurement of acceptance stands on: one durable PostgreSQL, a seeded hub database, keys. */
+export interface World {
+  readonly postgresPid: number
+  readonly databaseUrl: string
+  /** Environment of a hub process on this database; nothing of ours leaks into it. */
+  readonly hubEnv: NodeJS.ProcessEnv
+  readonly keysDir: string
+  /** An empty database beside the hub's, on the same server. */
+  createDatabase(name: string): Promise<string>
+  close(): Promise<void>
+}
+
+/** A temporary folder that the unprivileged account of the server can pass through. */
+export function temporaryDir(): { readonly path: string; remove(): void } {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'dianqiao-bench-'))
+  chmodSync(directory, 0o711)
+  return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) }
+}
+
+export async function openWorld(): Promise<World> {
+  const directory = temporaryDir()
+  const postgres = await startEmbeddedPostgres({ dataDir: path.join(directory.path, 'postgres') })
+  const close = async (): Promise<void> => {
+    await postgres.stop()
+    directory.remove()
+  }
+  try {
+    const hubEnv = {
+      HUB_ID: HUB,
+      PORT: '0',
+      ROLES: 'gateway',
+      DATABASE_URL: postgres.url,
+      DATA_DIR: path.join(directory.path, 'hub'),
+    }
+    const config = readConfig(hubEnv, process.getuid?.() === 0)
+    await prepare(config, postgres.url)
+    return {
+      postgresPid: postgres.pid,
+      databaseUrl: postgres.url,
+      hubEnv,
+      keysDir: config.partyKeysDir,
+      async createDatabase(name) {
+        await query(postgres.url, `CREATE DATABASE ${name}`)
+        const url = new URL(postgres.url)
+        url.pathname = `/${name}`
+        return url.href
+      },
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** One statement on a connection of its own. */
+export async function query(databaseUrl: string, text: string): Promise<readonly Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'dianqiao-bench' })
+  await client.connect()
+  try {
+    return (await client.query<Record<string, unknown>>(text)).rows
+  } finally {
+    await client.end()
+  }
+}
