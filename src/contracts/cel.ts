@@ -1,12 +1,15 @@
 import { type CelInput, CelScalar, celEnv, celFunc, isCelError, parse, plan } from '@bufbuild/cel'
 import { strings } from '@bufbuild/cel/ext'
 import type { Json, JsonObject } from '#kernel/json.ts'
+import { compileQuick, type RawFacts } from './cel-quick.ts'
 import { certificateCheckPasses, usccOrganisationPasses } from './formats.ts'
 
 type Expression = ReturnType<typeof parse>['expr']
 
 /** What an expression may name: the data, the claims, and the hub's time as a CEL timestamp. */
 export interface CelFacts {
+  /** The same as JSON. */
+  readonly raw: RawFacts
   readonly data: ReadonlyMap<string, CelInput>
   readonly claims: ReadonlyMap<string, CelInput>
   readonly now: CelInput
@@ -19,13 +22,14 @@ export interface CelProgram {
   evaluate(facts: CelFacts): boolean | undefined
 }
 
+const TEXT_CHECKS = { certificateCheckPasses, usccOrganisationPasses }
+
 const createEnvironment = () =>
   celEnv({
     variables: { data: CelScalar.DYN, claims: CelScalar.DYN, now: CelScalar.DYN },
     funcs: [
       ...strings,
-      celFunc('certificateCheckPasses', [CelScalar.STRING], CelScalar.BOOL, certificateCheckPasses),
-      celFunc('usccOrganisationPasses', [CelScalar.STRING], CelScalar.BOOL, usccOrganisationPasses),
+      ...Object.entries(TEXT_CHECKS).map(([name, check]) => celFunc(name, [CelScalar.STRING], CelScalar.BOOL, check)),
     ],
   })
 
@@ -44,12 +48,15 @@ export function compileCel(source: string): CelProgram | string {
     inspect(expr, use, new Set(), (name) => OPERATORS.has(name) || funcs.find(name) !== undefined)
     if (use.faults.length > 0) return use.faults.join('; ')
     const run = plan(environment, expr)
+    const judgeQuickly = compileQuick(expr, TEXT_CHECKS)
     return {
       reads: {
         data: use.whole.has('data') ? undefined : [...use.data],
         claims: use.whole.has('claims') ? undefined : [...use.claims],
       },
       evaluate(facts) {
+        const quick = judgeQuickly?.(facts.raw)
+        if (quick !== undefined) return quick
         const result = run({ data: facts.data, claims: facts.claims, now: facts.now })
         return !isCelError(result) && typeof result === 'boolean' ? result : undefined
       },

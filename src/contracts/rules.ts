@@ -93,16 +93,33 @@ const FAILED: Bilingual = Object.freeze({
   en: 'The rule cannot be evaluated on this data: a member it needs is missing or has another type or form',
 })
 
-/** Converts only the members that some rule reads, each once: most of a payload is never looked at. */
+/**
+ * What the rules judge. For the evaluator only the members that some rule reads are converted, each once, and only when
+ * a rule needs the evaluator: most of a payload is never looked at.
+ */
 export function factsFor(rules: readonly Rule[], { data, claims, nowMs }: RuleInput): CelFacts {
-  const facts = { data: new Map<string, CelInput>(), claims: new Map<string, CelInput>(), now: celTimestamp(nowMs) }
-  for (const rule of rules) {
-    for (const reads of rule.reads) {
-      convert(data, reads.data, facts.data)
-      convert(claims, reads.claims, facts.claims)
+  let converted: { readonly data: Map<string, CelInput>; readonly claims: Map<string, CelInput> } | undefined
+  const members = (): { readonly data: Map<string, CelInput>; readonly claims: Map<string, CelInput> } => {
+    if (converted !== undefined) return converted
+    converted = { data: new Map(), claims: new Map() }
+    for (const reads of rules.flatMap((rule) => rule.reads)) {
+      convert(data, reads.data, converted.data)
+      convert(claims, reads.claims, converted.claims)
     }
+    return converted
   }
-  return facts
+  return {
+    raw: { data, claims, nowMs },
+    get data() {
+      return members().data
+    },
+    get claims() {
+      return members().claims
+    },
+    get now() {
+      return celTimestamp(nowMs)
+    },
+  }
 }
 
 function convert(source: Json, names: readonly string[] | undefined, into: Map<string, CelInput>): void {

@@ -20,7 +20,7 @@ import type { TokenType } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
 
 export const HUB_URL = 'http://hub.test'
-export const HUB_ID = 'dianqiao'
+const HUB_ID = 'dianqiao'
 
 /** An answer of the gateway, read once. */
 export interface Answer {
