@@ -233,7 +233,8 @@ function openAdmin(kafka: kafkajs.Kafka, times: KafkaTimes): KafkaAdmin {
           replicationFactor,
           configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
         }))
-        await admin.createTopics({ topics, waitForLeaders: true, timeout: times.requestTimeoutMs })
+        // Waiting for leaders is ours: the client's own wait fails when a broker has not heard of the topic yet.
+        await admin.createTopics({ topics, waitForLeaders: false, timeout: times.requestTimeoutMs })
       }),
     setConfig: (topic, config) =>
       call(topic, async () => {

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HubError } from '#kernel/errors.ts'
 import { openKafkaClient } from './kafka-client.ts'
-import { topicFaulty } from './kafka-errors.ts'
+import { topicFaulty, unavailable } from './kafka-errors.ts'
 import type { Grant, KafkaAdmin, KafkaClient } from './kafka-port.ts'
 import type { KafkaSettings } from './kafka-settings.ts'
 
@@ -67,6 +69,7 @@ export async function createTopics(
     const config = configOf(plan)
     const missing = topics.filter((topic) => !existing.has(topic))
     await admin.createTopics(missing.map((topic) => ({ topic, config, ...plan })))
+    for (const topic of missing) await untilKnown(admin, topic)
     const applied: AppliedTopic[] = []
     for (const topic of topics) {
       const outcome = existing.has(topic) ? await adjust(admin, topic, plan, config) : 'created'
@@ -75,6 +78,23 @@ export async function createTopics(
     return applied
   } finally {
     await admin.close()
+  }
+}
+
+const KNOWN_WITHIN_MS = 15_000
+const KNOWN_POLL_MS = 50
+
+/** A new topic takes a moment until every broker knows it; until then metadata says that it does not exist. */
+async function untilKnown(admin: KafkaAdmin, topic: string): Promise<void> {
+  const deadline = performance.now() + KNOWN_WITHIN_MS
+  for (;;) {
+    try {
+      if ((await admin.partitions(topic)) > 0) return
+    } catch (error) {
+      if (!(error instanceof HubError) || error.code !== 'bus.topic_faulty') throw error
+    }
+    if (performance.now() > deadline) throw unavailable(topic, 'the brokers do not know the new topic')
+    await sleep(KNOWN_POLL_MS)
   }
 }
 

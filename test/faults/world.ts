@@ -52,10 +52,11 @@ export async function openWorld(
     peers.set(utility, await startMarketingPeer({ dialect: utility, dedupe: true, historyFile }))
   }
   const hubs: HubProcess[] = []
+  const keys = takeKeys()
   const openHub = async (): Promise<HubProcess> => {
     const opened = await openHubProcess({
       dataDir: join(dir, 'hub'),
-      env: keyFiles(),
+      env: keys,
       endpoints: Object.fromEntries(
         UTILITIES.map((utility) => [`${utility}-marketing`, peers.get(utility)?.url ?? '']),
       ),
@@ -65,25 +66,29 @@ export async function openWorld(
     return opened
   }
   onTestFinished(async () => {
-    for (const one of hubs) await one.stop()
+    for (const one of hubs) await one.close()
     for (const peer of peers.values()) await peer.stop()
     await cloned?.drop()
     rmSync(dir, { recursive: true, force: true })
+    releaseKeys()
   })
   const hub = await openHub()
   return { hub, secondHub: openHub, peers, ...(await openOutside(hub, peers, dir)) }
 }
 
-let keysDir: string | undefined
+/** The open worlds of one test file share their keys: making RSA keys takes as long as starting a hub. */
+let shared: { readonly dir: string; users: number } | undefined
 
-/** The worlds of one test file share their keys: making RSA keys takes longer than starting a hub. */
-function keyFiles(): { readonly HUB_KEYS_FILE: string; readonly PARTY_KEYS_DIR: string } {
-  if (keysDir === undefined) {
-    const made = mkdtempSync(join(tmpdir(), 'dianqiao-fault-keys-'))
-    process.once('exit', () => rmSync(made, { recursive: true, force: true }))
-    keysDir = made
-  }
-  return { HUB_KEYS_FILE: join(keysDir, 'hub.json'), PARTY_KEYS_DIR: join(keysDir, 'parties') }
+function takeKeys(): { readonly HUB_KEYS_FILE: string; readonly PARTY_KEYS_DIR: string } {
+  shared ??= { dir: mkdtempSync(join(tmpdir(), 'dianqiao-fault-keys-')), users: 0 }
+  shared.users++
+  return { HUB_KEYS_FILE: join(shared.dir, 'hub.json'), PARTY_KEYS_DIR: join(shared.dir, 'parties') }
+}
+
+function releaseKeys(): void {
+  if (shared === undefined || --shared.users > 0) return
+  rmSync(shared.dir, { recursive: true, force: true })
+  shared = undefined
 }
 
 type Outside = Pick<World, 'client' | 'push' | 'pushUntilAnswered' | 'pushes' | 'judge'>

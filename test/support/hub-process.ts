@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { prepare } from '#cli/boot.ts'
@@ -37,6 +37,8 @@ export interface HubProcess {
   kill9(): Promise<void>
   /** SIGTERM; does nothing when no process runs. */
   stop(): Promise<Ended | undefined>
+  /** Stops it for good and gives its port back. */
+  close(): Promise<void>
   /** What the processes wrote to stderr so far. */
   log(): string
 }
@@ -54,7 +56,7 @@ const START_WITHIN_MS = 30_000
 
 /** Prepares database and keys once; nothing runs before `start`. */
 export async function openHubProcess(options: HubProcessOptions): Promise<HubProcess> {
-  const port = await freePort()
+  const { port, release } = await takePort()
   const base = {
     ...QUICK,
     PORT: String(port),
@@ -94,6 +96,10 @@ export async function openHubProcess(options: HubProcessOptions): Promise<HubPro
       await signal('SIGKILL')
     },
     stop: () => signal('SIGTERM'),
+    async close() {
+      await signal('SIGTERM')
+      await release()
+    },
     log: () => log,
   }
 }
@@ -129,17 +135,27 @@ async function untilReady(url: string, child: ChildProcess): Promise<boolean> {
 
 const variableOf = (endpoint: string): string => `ENDPOINT_${endpoint.toUpperCase().replaceAll('-', '_')}`
 
-/** Below the range that the system gives to outgoing connections: nobody else takes it while the hub is down. */
-async function freePort(): Promise<number> {
+/**
+ * A port below the range that the system gives to outgoing connections. The one above it is held until the end, so that
+ * no other test takes the hub's own while it is down: its client would push to a stranger.
+ */
+async function takePort(): Promise<{ readonly port: number; readonly release: () => Promise<void> }> {
   for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000)
-    const probe = createServer()
-    const free = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => resolve(false))
-      probe.listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (!free) continue
-    await new Promise((resolve) => probe.close(resolve))
-    return port
+    const port = 20_000 + 2 * Math.floor(Math.random() * 5_000)
+    const guard = await listen(port + 1)
+    const probe = guard && (await listen(port))
+    if (probe !== undefined) await close(probe)
+    if (guard !== undefined && probe !== undefined) return { port, release: () => close(guard) }
+    if (guard !== undefined) await close(guard)
   }
 }
+
+function listen(port: number): Promise<Server | undefined> {
+  const server = createServer()
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(undefined))
+    server.listen(port, '127.0.0.1', () => resolve(server))
+  })
+}
+
+const close = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
