@@ -10,8 +10,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: [join(root, 'test/support/global-setup.ts'), join(root, 'test/support/kafka-setup.ts')],
     pool: 'forks',
-    // Half of the files wait for a killed process or a broker: two at a time, whatever the number of cores.
-    maxWorkers: 2,
+    // Many files wait for a killed process or a broker: three at a time keep two cores busy.
+    maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
