@@ -62,7 +62,7 @@ export async function openPartyClient(hubUrl: string, hubId: string, id: string,
 
   async function post(path: string, token: string): Promise<HubAnswer> {
     const headers = { 'content-type': 'application/jwt' }
-    return readAnswer(hub, id, token, await fetch(`${hubUrl}${path}`, { method: 'POST', headers, body: token }))
+    return readAnswer(hub, token, await fetch(`${hubUrl}${path}`, { method: 'POST', headers, body: token }))
   }
 
   return {
@@ -99,12 +99,12 @@ interface HubIdentity {
   readonly keys: ReturnType<typeof createLocalJWKSet>
 }
 
-async function readAnswer(hub: HubIdentity, party: string, sent: string, response: Response): Promise<HubAnswer> {
+async function readAnswer(hub: HubIdentity, sent: string, response: Response): Promise<HubAnswer> {
   const text = await response.text()
   const problem = response.headers.get('content-type')?.startsWith('application/problem+json') === true
   const body = problem ? (JSON.parse(text) as JsonObject) : undefined
   const token = problem ? (body?.['refusal'] as string | undefined) : text
-  const claims = token === undefined ? undefined : await verify(hub, party, token, sent)
+  const claims = token === undefined ? undefined : await verify(hub, token, sent)
   return {
     status: response.status,
     token,
@@ -117,10 +117,10 @@ async function readAnswer(hub: HubIdentity, party: string, sent: string, respons
 }
 
 /**
- * The claims, when a key of the hub signed them and they speak of exactly what was sent. An original receipt names
+ * The claims, when a key of the hub signed them for the name the token claims and they speak of exactly what was sent. An original receipt names
  * the digest of the first token, so it fits by (iss, jti) where it does not fit by digest.
  */
-async function verify(hub: HubIdentity, party: string, token: string, sent: string): Promise<JWTPayload | undefined> {
+async function verify(hub: HubIdentity, token: string, sent: string): Promise<JWTPayload | undefined> {
   try {
     const { payload } = await compactVerify(token, hub.keys)
     const claims = JSON.parse(new TextDecoder().decode(payload)) as JWTPayload & { of?: JsonObject }
@@ -128,7 +128,7 @@ async function verify(hub: HubIdentity, party: string, token: string, sent: stri
     const sentClaims = decodeJwt(sent)
     const speaksOfIt =
       of['tokenDigest'] === sha256Digest(sent) || (of['jti'] === sentClaims.jti && of['iss'] === sentClaims.iss)
-    return claims.iss === hub.id && claims.aud === party && speaksOfIt ? claims : undefined
+    return claims.iss === hub.id && claims.aud === sentClaims.iss && speaksOfIt ? claims : undefined
   } catch {
     return undefined
   }

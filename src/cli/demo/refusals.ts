@@ -13,7 +13,7 @@ export async function refusals(scenario: Scenario): Promise<void> {
 
   show(scenario, '伪造签名 forged', '401 token.signature_invalid', await chifeng.pushToken(forge(chifeng, result)))
   const foreign = { ...result, claims: { iss: 'platform-hohhot' } }
-  show(scenario, '他方 kid foreign', '401 token.key_foreign', unaddressed(await chifeng.push(foreign)))
+  show(scenario, '他方 kid foreign', '401 token.key_foreign', await chifeng.push(foreign))
   const past = Math.floor(Date.now() / 1000) - 60
   await refuse('过期 expired', '401 token.expired', { ...result, claims: { iat: past - 60, exp: past } })
   await refuse('模式 schema', '422 contract.schema_violated', {
@@ -41,9 +41,6 @@ export async function refusals(scenario: Scenario): Promise<void> {
   })
   show(scenario, '他人办件 case', '403 query.case_mismatch', answer, undefined, 'inner-mongolia-power')
 }
-
-/** Somebody else's name under our key: the refusal is addressed to that name, so it is not ours to verify by aud. */
-const unaddressed = <T extends { verified: boolean | undefined }>(answer: T): T => ({ ...answer, verified: undefined })
 
 /** The payload is exchanged after signing. */
 function forge(client: PartyClient, input: MessageInput): string {
