@@ -40,6 +40,7 @@ const schema = z.object({
   CONNECTOR_SCHEDULE_MS: schedule.optional(),
   CONNECTOR_TIMEOUT_MS: milliseconds.max(120_000).optional(),
   CONNECTOR_LEASE_MS: milliseconds.optional(),
+  CONNECTOR_PROBE_MS: milliseconds.optional(),
   UNPROVEN_PER_SECOND: z.coerce.number().int().min(1).default(200),
   UNPROVEN_BURST: z.coerce.number().int().min(1).default(2_000),
   OPERATIONS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
@@ -90,11 +91,15 @@ export interface Config {
   readonly endpoints: Readonly<Record<string, string>>
   readonly republishAfterMs: number
   readonly sweepEveryMs: number
-  /** Deviations from every connector's manifest: delays between attempts, time-out of a request, lease of a delivery. */
+  /**
+   * Deviations from every connector's manifest: delays between attempts, time-out of a request, lease of a delivery,
+   * and how long an open breaker waits for its next probe.
+   */
   readonly connectorTuning: {
     readonly scheduleMs?: readonly number[]
     readonly timeoutMs?: number
     readonly leaseMs?: number
+    readonly breaker?: { readonly firstProbeMs: number; readonly maxProbeMs: number }
   }
   /** Absent: the bus in the hub's own database. */
   readonly kafka: KafkaConfig | undefined
@@ -152,6 +157,9 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
       ...(v.CONNECTOR_SCHEDULE_MS === undefined ? {} : { scheduleMs: v.CONNECTOR_SCHEDULE_MS }),
       ...(v.CONNECTOR_TIMEOUT_MS === undefined ? {} : { timeoutMs: v.CONNECTOR_TIMEOUT_MS }),
       ...(v.CONNECTOR_LEASE_MS === undefined ? {} : { leaseMs: v.CONNECTOR_LEASE_MS }),
+      ...(v.CONNECTOR_PROBE_MS === undefined
+        ? {}
+        : { breaker: { firstProbeMs: v.CONNECTOR_PROBE_MS, maxProbeMs: v.CONNECTOR_PROBE_MS } }),
     },
     kafka: kafkaOf(v),
     unprovenPerSecond: v.UNPROVEN_PER_SECOND,

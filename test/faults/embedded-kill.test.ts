@@ -4,7 +4,7 @@ import { CHIFENG, caseMessages, HOHHOT } from './messages.ts'
 import { openPlatforms, openWorld } from './world.ts'
 
 test('a hub killed on its embedded database finds everything it had accepted when it starts again', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async (context) => {
   const world = await openWorld(context, 'embedded')
   await world.hub.start()

@@ -21,14 +21,14 @@ const POINTS: readonly (readonly [string, string])[] = [
 ]
 
 withDatabase('a hub killed with SIGKILL at a chosen point', () => {
-  test.concurrent.for(POINTS)('%s: %s', { timeout: 60_000 }, async ([point], context) => {
+  test.concurrent.for(POINTS)('%s: %s', { timeout: 120_000 }, async ([point], context) => {
     const world = await openWorld(context)
     await playAcrossKill(world, point)
     expect(await world.judge(), world.hub.log()).toEqual(NONE)
   })
 
   test.concurrent('accept.before-commit:1: what was not committed is accepted by its retry', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async (context) => {
     const world = await openWorld(context)
     await playAcrossKill(world, 'accept.before-commit:1')
@@ -37,7 +37,7 @@ withDatabase('a hub killed with SIGKILL at a chosen point', () => {
   })
 
   test.concurrent('accept.after-commit:1: what was committed answers its retry with the original receipt', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async (context) => {
     const world = await openWorld(context)
     await playAcrossKill(world, 'accept.after-commit:1')

@@ -6,7 +6,7 @@ import { CHIFENG, caseMessages } from './messages.ts'
 import { openPlatforms, openWorld } from './world.ts'
 
 withDatabase('a hub killed while it tells a sender of a rejection', () => {
-  test('sweep.before-mark:1: the sender is told once', { timeout: 60_000 }, async (context) => {
+  test('sweep.before-mark:1: the sender is told once', { timeout: 120_000 }, async (context) => {
     const world = await openWorld(context)
     await world.hub.start({ FAULT_POINT: 'sweep.before-mark:1' })
     await openPlatforms(world)

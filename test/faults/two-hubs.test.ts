@@ -6,7 +6,7 @@ import { CHIFENG, caseMessages, HOHHOT } from './messages.ts'
 import { openPlatforms, openWorld } from './world.ts'
 
 withDatabase('two hub processes on one database', () => {
-  test('the same token sent to both at once gives one receipt', { timeout: 60_000 }, async (context) => {
+  test('the same token sent to both at once gives one receipt', { timeout: 120_000 }, async (context) => {
     const world = await openWorld(context)
     const other = await world.secondHub()
     await Promise.all([world.hub.start(), other.start()])
@@ -23,7 +23,7 @@ withDatabase('two hub processes on one database', () => {
   })
 
   test('200 duplicates and conflicts at once: one 202 a jti, its content 200 with its receipt, any other 409', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async (context) => {
     const world = await openWorld(context)
     const other = await world.secondHub()
@@ -52,7 +52,7 @@ withDatabase('two hub processes on one database', () => {
     }
   })
 
-  test('one of two hubs killed: the other one carries on what it had begun', { timeout: 60_000 }, async (context) => {
+  test('one of two hubs killed: the other one carries on what it had begun', { timeout: 120_000 }, async (context) => {
     const world = await openWorld(context)
     const dying = await world.secondHub()
     await Promise.all([world.hub.start(), dying.start({ FAULT_POINT: 'host.after-effect:2' })])

@@ -50,6 +50,7 @@ const QUICK = {
   CONNECTOR_SCHEDULE_MS: Array.from({ length: 40 }, (_, n) => Math.min(500, 50 * (n + 1))).join(','),
   CONNECTOR_TIMEOUT_MS: '500',
   CONNECTOR_LEASE_MS: '1200',
+  CONNECTOR_PROBE_MS: '300',
 }
 
 const START_WITHIN_MS = 30_000
