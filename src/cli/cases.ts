@@ -2,10 +2,8 @@ import { rebuildCases } from '#cases/fold.ts'
 import { caseProgress } from '#cases/progress.ts'
 import { type Core, openCore } from '#compose.ts'
 import { foldSources } from '#compose-loops.ts'
-import { configFromProcess } from '#config.ts'
-import { openStore } from './boot.ts'
-import { createLog } from './log.ts'
 import { printJson, say } from './output.ts'
+import { withStore } from './with-store.ts'
 
 /** Cases by any number, one JSON line each; `case.not_found` when there is none. */
 export async function showCase(number: string): Promise<void> {
@@ -17,18 +15,12 @@ export async function rebuild(): Promise<void> {
   say(`folded ${folded} log positions`)
 }
 
-async function withCore<R>(use: (core: Core) => Promise<R>): Promise<R> {
-  const config = configFromProcess()
-  const log = createLog(config.logLevel)
-  const store = await openStore(config, log)
-  try {
-    const core = await openCore(config, store.url, log)
+const withCore = <R>(use: (core: Core) => Promise<R>): Promise<R> =>
+  withStore(async (url, config, log) => {
+    const core = await openCore(config, url, log)
     try {
       return await use(core)
     } finally {
       await core.close()
     }
-  } finally {
-    await store.stop()
-  }
-}
+  })

@@ -1,13 +1,10 @@
-import { configFromProcess } from '#config.ts'
 import { resumeEndpoint } from '#delivery/breaker.ts'
 import { type DecideResult, decideParked, PARKED_DECISIONS } from '#delivery/parked.ts'
 import { type ReplayResult, replayDead, skipDead } from '#delivery/replay.ts'
 import { HubError } from '#kernel/errors.ts'
-import { type Db, openDb } from '#store/db.ts'
 import { listDeadLetters } from '#store/dead-letter-queries.ts'
-import { openStore } from './boot.ts'
-import { createLog } from './log.ts'
 import { printJson, say } from './output.ts'
+import { withDb } from './with-store.ts'
 
 const NO = 3
 const MAX_ROWS = 1_000
@@ -55,19 +52,4 @@ async function answer(result: Promise<ReplayResult | DecideResult>): Promise<num
   const outcome = await result
   printJson(outcome)
   return outcome.done ? 0 : NO
-}
-
-async function withDb<R>(use: (db: Db) => Promise<R>): Promise<R> {
-  const config = configFromProcess()
-  const store = await openStore(config, createLog(config.logLevel))
-  try {
-    const db = openDb(store.url, { max: 1 })
-    try {
-      return await use(db)
-    } finally {
-      await db.destroy()
-    }
-  } finally {
-    await store.stop()
-  }
 }

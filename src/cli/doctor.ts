@@ -7,8 +7,7 @@ import type { Manifest } from '#connect/manifest.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import { type Db, openDb } from '#store/db.ts'
-import { runningEmbeddedUrl } from '#store/embedded.ts'
-import { openStore, type RunningStore } from './boot.ts'
+import type { RunningStore } from './boot.ts'
 import { backlogFindings } from './doctor/backlog.ts'
 import { brokerFindings } from './doctor/broker.ts'
 import { contractFindings, keyFindings, readManifests } from './doctor/files.ts'
@@ -17,6 +16,7 @@ import { peerFindings } from './doctor/peers.ts'
 import { clockFindings, databaseFindings, registerFindings, schemaFindings } from './doctor/store.ts'
 import { createLog } from './log.ts'
 import { printJson } from './output.ts'
+import { borrowStore } from './with-store.ts'
 
 /** `dianqiao doctor`: what is wrong and what to do, in both languages. Exit code 0 when nothing is wrong, else 1. */
 export async function doctor(json: boolean): Promise<number> {
@@ -87,14 +87,7 @@ async function reach(config: Config): Promise<RunningStore> {
       },
     })
   }
-  try {
-    return await openStore(config, createLog('silent'))
-  } catch (error) {
-    if (!(error instanceof HubError) || error.code !== 'store.directory_in_use') throw error
-    const url = await runningEmbeddedUrl(home)
-    if (url === undefined) throw error
-    return { url, stop: async () => undefined }
-  }
+  return borrowStore(config, createLog('silent'))
 }
 
 const GIB = 1024 ** 3

@@ -1,27 +1,16 @@
-import { configFromProcess } from '#config.ts'
 import { migrate } from '#store/migrate.ts'
-import { openStore, prepare } from './boot.ts'
-import { createLog } from './log.ts'
+import { prepare } from './boot.ts'
 import { say } from './output.ts'
+import { withStore } from './with-store.ts'
 
-export async function migrateStore(): Promise<void> {
-  const config = configFromProcess()
-  const store = await openStore(config, createLog(config.logLevel))
-  try {
-    await migrate(store.url)
+export const migrateStore = (): Promise<void> =>
+  withStore(async (url) => {
+    await migrate(url)
     say('migrated')
-  } finally {
-    await store.stop()
-  }
-}
+  })
 
-export async function seedStore(): Promise<void> {
-  const config = configFromProcess()
-  const store = await openStore(config, createLog(config.logLevel))
-  try {
-    await prepare(config, store.url)
+export const seedStore = (): Promise<void> =>
+  withStore(async (url, config) => {
+    await prepare(config, url)
     say(`seeded; party keys in ${config.partyKeysDir}`)
-  } finally {
-    await store.stop()
-  }
-}
+  })
