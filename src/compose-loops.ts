@@ -1,7 +1,8 @@
 import { CASES_CURSOR, type FoldSources, foldStep } from '#cases/fold.ts'
 import type { Contract } from '#contracts/contract.ts'
+import { holdLeases } from '#delivery/leases.ts'
 import { claimsOf, outcomeStep } from '#delivery/outcomes.ts'
-import { relayStep } from '#delivery/relay.ts'
+import { createRelay, RELAY_LANES } from '#delivery/relay.ts'
 import { routeStep } from '#delivery/routing.ts'
 import { sweepStep } from '#delivery/sweeper.ts'
 import { aliasesIn, subjectKeysIn } from '#exchange/digests.ts'
@@ -61,15 +62,51 @@ export function startLoops(core: Core): { stop(): Promise<void> } {
     }
     start('routing', POLL_MS, () => routeStep(db, routing, fault))
   }
-  if (config.roles.includes('relay')) {
-    start('relay', POLL_MS, () => relayStep(db, core.bus, config.hubId, fault))
-    start('outcomes', POLL_MS, () => outcomeStep(db, fault))
-    start('sweeper', config.sweepEveryMs, () => sweep(core))
-  }
+  const leases = config.roles.includes('relay') ? startRelay(core, start, wakeAll) : undefined
   core.onCommit(wakeAll)
   return {
     async stop() {
       await Promise.all(loops.map((loop) => loop.stop()))
+      await leases?.stop()
+    },
+  }
+}
+
+const SWEEPER = 'sweeper'
+
+function startRelay(
+  core: Core,
+  start: (name: string, pollMs: number, step: () => Promise<number>) => void,
+  wakeAll: () => void,
+): { stop(): Promise<void> } {
+  const { config, db, fault, log, metrics } = core
+  const leases = holdLeases(db, [...RELAY_LANES, SWEEPER], {
+    ms: config.relayLeaseMs,
+    onTaken: wakeAll,
+    onError: (error) => log({ level: 'warn', message: 'leases', error }),
+  })
+  const relay = createRelay({
+    db,
+    bus: core.bus,
+    hubId: config.hubId,
+    recipients: () => core.register.parties().map((party) => party.id),
+    held: leases.held,
+    lose: leases.lose,
+    outboundKey: core.digests.outboundKey,
+    fault,
+    onFree: wakeAll,
+    onError: (error) => {
+      metrics.loopFailed('relay')
+      log({ level: 'error', message: 'relay', error })
+    },
+  })
+  start('relay', POLL_MS, relay.step)
+  start('outcomes', POLL_MS, () => outcomeStep(db, fault))
+  start('sweeper', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : sweep(core)))
+  return {
+    async stop() {
+      await relay.idle()
+      await leases.stop()
     },
   }
 }

@@ -24,6 +24,7 @@ import type { Metrics } from '#gateway/metrics.ts'
 import { statusOf } from '#gateway/problem.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
+import type { FaultPoint } from '#kernel/fault-point.ts'
 import { type LiveRegister, openRegister } from '#parties/register.ts'
 import { openCaseOf } from '#store/case-queries.ts'
 import { logHead } from '#store/cursor.ts'
@@ -37,7 +38,7 @@ import type { Signer } from '#trust/sign.ts'
 import { openBus } from './compose-bus.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
 import type { Config } from './config.ts'
-import { createFaultPoint, type FaultPoint } from './faults.ts'
+import { createFaultPoint } from './faults.ts'
 
 /** Where contracts, schemas, connectors and seeds stand: the folder above src. */
 export const PROJECT_ROOT = path.dirname(import.meta.dirname)

@@ -36,6 +36,7 @@ const schema = z.object({
     .pipe(z.array(z.enum(ROLES)).min(1)),
   SANDBOX: z.enum(['on', 'off']).optional(),
   RELAY_REPUBLISH_AFTER_MS: milliseconds.default(600_000),
+  RELAY_LEASE_MS: milliseconds.min(300).max(300_000).default(5_000),
   SWEEP_EVERY_MS: milliseconds.default(30_000),
   CONNECTOR_SCHEDULE_MS: schedule.optional(),
   CONNECTOR_TIMEOUT_MS: milliseconds.max(120_000).optional(),
@@ -90,6 +91,8 @@ export interface Config {
   /** Base URL by endpoint name of the connector manifests, from ENDPOINT_<NAME>. */
   readonly endpoints: Readonly<Record<string, string>>
   readonly republishAfterMs: number
+  /** How long the relay of a process that has died keeps the others from taking over. */
+  readonly relayLeaseMs: number
   readonly sweepEveryMs: number
   /**
    * Deviations from every connector's manifest: delays between attempts, time-out of a request, lease of a delivery,
@@ -152,6 +155,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     sandbox: v.SANDBOX === 'on' || (v.SANDBOX === undefined && isTrial),
     endpoints,
     republishAfterMs: v.RELAY_REPUBLISH_AFTER_MS,
+    relayLeaseMs: v.RELAY_LEASE_MS,
     sweepEveryMs: v.SWEEP_EVERY_MS,
     connectorTuning: {
       ...(v.CONNECTOR_SCHEDULE_MS === undefined ? {} : { scheduleMs: v.CONNECTOR_SCHEDULE_MS }),

@@ -1,12 +1,11 @@
-/** A named point in the life of an exchange where a crash test may kill the process. */
-export type FaultPoint = (point: string) => void
+import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
 
 /**
  * `point` or `point:n`: SIGKILL to ourselves the n-th time the point is reached, so that nothing can be tidied up.
  * Without a configured point this does nothing.
  */
 export function createFaultPoint(configured: string | undefined): FaultPoint {
-  if (configured === undefined) return () => {}
+  if (configured === undefined) return NO_FAULT
   const [name, count = '1'] = configured.split(':')
   let left = Number(count)
   return (point) => {

@@ -4,10 +4,13 @@ import { openKafkaClient } from './kafka-client.ts'
 import { topicFaulty, unavailable } from './kafka-errors.ts'
 import type { Grant, KafkaAdmin, KafkaClient } from './kafka-port.ts'
 import type { KafkaSettings } from './kafka-settings.ts'
+import { inTopic, outTopic, receiptTopic } from './topic-names.ts'
 
 export interface TopicPlan {
   /** Fixed for the life of a topic: another count would move keys, and with them their order. */
   readonly partitions: number
+  /** Whether a topic that exists may have another count; default: that is an error. */
+  readonly keepsPartitions?: boolean
   readonly replicationFactor: number
   /** At most the window in which an inbox recognises what it has seen. */
   readonly retentionMs: number
@@ -18,29 +21,35 @@ export interface AppliedTopic {
   readonly outcome: 'created' | 'adjusted' | 'unchanged'
 }
 
-/** The three topics of a party that uses Kafka (PROTOCOL, Kafka). */
-export const partyTopics = (party: string): readonly string[] => [
-  `dx.in.${party}`,
-  `dx.out.${party}`,
-  `dx.receipt.${party}`,
-]
+/** The three topics of a party that uses Kafka both ways (PROTOCOL, Kafka). */
+export const partyTopics = (party: string): readonly string[] => [inTopic(party), outTopic(party), receiptTopic(party)]
+
+export interface TopicUser {
+  readonly party: string
+  /** The name it logs in with. */
+  readonly user: string
+  /** Generations of its outbound topic, default the first. */
+  readonly generations?: readonly number[]
+}
 
 /**
- * Gives each party's user its own three topics and the groups whose names begin with the party's id and a dot, and
- * nothing else. The brokers must run with an authorizer.
+ * Gives each party's user its own topics and the groups whose names begin with the party's id and a dot, and nothing
+ * else. The brokers must run with an authorizer.
  */
 export async function grantTopics(
   settings: KafkaSettings,
-  users: readonly { readonly party: string; readonly user: string }[],
+  users: readonly TopicUser[],
   client: KafkaClient = openKafkaClient(settings),
 ): Promise<void> {
   const admin = client.admin()
   try {
     await admin.grant(
-      users.flatMap(({ party, user: principal }): readonly Grant[] => [
-        { principal, operation: 'write', on: { topic: `dx.in.${party}` } },
-        { principal, operation: 'read', on: { topic: `dx.out.${party}` } },
-        { principal, operation: 'read', on: { topic: `dx.receipt.${party}` } },
+      users.flatMap(({ party, user: principal, generations = [1] }): readonly Grant[] => [
+        { principal, operation: 'write', on: { topic: inTopic(party) } },
+        ...generations.map(
+          (generation): Grant => ({ principal, operation: 'read', on: { topic: outTopic(party, generation) } }),
+        ),
+        { principal, operation: 'read', on: { topic: receiptTopic(party) } },
         { principal, operation: 'read', on: { groupPrefix: `${party}.` } },
       ]),
     )
@@ -53,19 +62,18 @@ export async function grantTopics(
 const MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
 /**
- * Brings the topics of these parties to the plan: creates what is missing, sets what differs. Rejects with
- * `bus.topic_faulty` when a topic has another partition count, and changes nothing of that topic.
+ * Brings these topics to the plan: creates what is missing, sets what differs. Rejects with `bus.topic_faulty` when a
+ * topic has another partition count, and changes nothing of that topic.
  */
-export async function createTopics(
+export async function applyTopics(
   settings: KafkaSettings,
-  parties: readonly string[],
+  topics: readonly string[],
   plan: TopicPlan,
   client: KafkaClient = openKafkaClient(settings),
 ): Promise<readonly AppliedTopic[]> {
   const admin = client.admin()
   try {
     const existing = new Set(await admin.topics())
-    const topics = parties.flatMap(partyTopics)
     const config = configOf(plan)
     const missing = topics.filter((topic) => !existing.has(topic))
     await admin.createTopics(missing.map((topic) => ({ topic, config, ...plan })))
@@ -105,11 +113,11 @@ async function adjust(
   wanted: Readonly<Record<string, string>>,
 ): Promise<'adjusted' | 'unchanged'> {
   const partitions = await admin.partitions(topic)
-  if (partitions !== plan.partitions) {
+  if (partitions !== plan.partitions && plan.keepsPartitions !== true) {
     throw topicFaulty(
       topic,
-      `分区数为 ${partitions}，计划为 ${plan.partitions}；更改须启用新一代主题`,
-      `has ${partitions} partitions, the plan says ${plan.partitions}; a change needs a new generation of topics`,
+      `分区数为 ${partitions}，计划为 ${plan.partitions}；更改须以 --new-generation 启用新一代主题`,
+      `has ${partitions} partitions, the plan says ${plan.partitions}; a change needs --new-generation`,
     )
   }
   const actual = new Map(Object.entries(await admin.config(topic)))

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
+import { inTopic, outTopic } from '#bus/topic-names.ts'
 import { type Core, composeGateway, composeOperations, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
 import { startLoops } from '#compose-loops.ts'
 import type { Config } from '#config.ts'
@@ -7,14 +8,17 @@ import { type ConnectorHost, type HostTuning, startConnectorHost } from '#connec
 import { loadManifest } from '#connect/manifest.ts'
 import { type DeliveryVerifier, verifyDelivery } from '#exchange/verify-delivery.ts'
 import { type RunningServer, startServer } from '#gateway/http/server.ts'
-import { DOOR_GROUP, type DoorDeps, doorTopic, openKafkaDoor } from '#gateway/kafka/door.ts'
+import { DOOR_GROUP, type DoorDeps, openKafkaDoor } from '#gateway/kafka/door.ts'
+import type { BusReader } from '#gateway/metric-gauges.ts'
 import { HubError } from '#kernel/errors.ts'
 import { readPartySigner } from '#parties/key-files.ts'
 import { applySeeds } from '#parties/seed.ts'
 import type { DialectName } from '#sandbox/dialects.ts'
 import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
+import type { Db } from '#store/db.ts'
 import { startEmbeddedPostgres } from '#store/embedded.ts'
 import { migrate } from '#store/migrate.ts'
+import { openGenerations } from '#store/topic-queries.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
 
 export interface RunningStore {
@@ -91,7 +95,7 @@ export async function boot(config: Config, log: Log, options: BootOptions = {}):
       stops.push(() => server.stop(GRACE_MS))
       const parties = senders(core)
       const door = await openKafkaDoor(doorDeps(core), parties)
-      core.busReaders.push(...parties.map((party) => ({ topic: doorTopic(party), group: DOOR_GROUP })))
+      core.busReaders.push(...parties.map((party) => ({ topic: inTopic(party), group: DOOR_GROUP })))
       stops.push(door.close)
     }
     const operations = await startOperations(core)
@@ -155,11 +159,15 @@ async function startConnector(
       },
     })
   }
-  core.busReaders.push({ topic: `dx.out.${manifest.recipient}`, group: manifest.id })
   return startConnectorHost({
     db,
     bus,
     directory,
+    topics: async () => {
+      const topics = await outTopics(db, manifest.recipient)
+      replaceReaders(core.busReaders, manifest.id, topics)
+      return topics
+    },
     endpoint: { url: await endpointOf(config, manifest.endpoint.name, manifest.recipient, peers, options) },
     hub: config.hubId,
     verifyDelivery: (delivery) => verifyDelivery(verifierOf(core), delivery),
@@ -174,6 +182,15 @@ async function startConnector(
     onError: (error) => log({ level: 'error', message: `connector ${manifest.id}`, error }),
     tuning: { ...config.connectorTuning, ...options.tuning },
   })
+}
+
+/** Every topic that may hold deliveries of this recipient. */
+const outTopics = async (db: Db, recipient: string): Promise<readonly string[]> =>
+  (await openGenerations(db, recipient)).map((generation) => outTopic(recipient, generation))
+
+function replaceReaders(readers: BusReader[], group: string, topics: readonly string[]): void {
+  const others = readers.filter((reader) => reader.group !== group)
+  readers.splice(0, readers.length, ...others, ...topics.map((topic) => ({ topic, group })))
 }
 
 async function endpointOf(

@@ -1,6 +1,7 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { asHubError } from '#kernel/errors.ts'
 import { printError } from './output.ts'
+import type { TopicOptions } from './topics.ts'
 
 /** Exit codes (CONSOLE): 0 ok · 1 failed · 2 usage · 3 answered "no" · 5 unreachable. */
 const EXIT = { ok: 0, failed: 1, usage: 2, no: 3, unreachable: 5 } as const
@@ -40,6 +41,7 @@ function createProgram(answer: Answer): Command {
     program.command('dead').description('deliveries that wait for an operator: rejected for good, or parked'),
     answer,
   )
+  addTopics(program.command('topics').description('Kafka topics of the parties'))
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program
@@ -125,6 +127,32 @@ function addDead(dead: Command, answer: Answer): void {
     .action(async (delivery: string, options: DeadOptions & { outcome: string; ref?: string }) =>
       answer(await (await import('./dead.ts')).decide({ delivery, ...options })),
     )
+}
+
+const wholeNumber = (least: number, most: number) => (text: string) => {
+  const number = Number(text)
+  if (Number.isInteger(number) && number >= least && number <= most) return number
+  throw new InvalidArgumentError(`a whole number from ${least} to ${most}`)
+}
+
+function addTopics(topics: Command): void {
+  topics
+    .command('apply')
+    .description('create what is missing and set what differs; nothing is ever deleted')
+    .option('--partitions <n>', 'of the outbound topics (default 6 for new ones)', wholeNumber(1, 1_000))
+    .option('--replication <n>', 'copies of each partition', wholeNumber(1, 9), 3)
+    .option('--retention-days <n>', 'how long the brokers keep records', wholeNumber(1, 30), 7)
+    .option(
+      '--new-generation <party...>',
+      'send deliveries of these parties to a new topic, under new keys; the old one is drained key by key',
+      [],
+    )
+    .option('--acls', 'give each party’s Kafka user, named like the party, its own topics and no others', false)
+    .action(async (options: TopicOptions) => (await import('./topics.ts')).apply(options))
+  topics
+    .command('ls')
+    .description('the generations of each outbound topic and what they still hold')
+    .action(async () => (await import('./topics.ts')).list())
 }
 
 function addFiles(program: Command, answer: Answer): void {

@@ -1,4 +1,6 @@
 import type { Bus } from '#bus/bus.ts'
+import { followTopics } from '#bus/follow-topics.ts'
+import { outTopic } from '#bus/topic-names.ts'
 import { type SendExchange, startAckOutbox } from '#delivery/ack-outbox.ts'
 import type { AckSigner } from '#delivery/acknowledgement.ts'
 import { BREAKER_DEFAULTS, type BreakerSettings, createBreaker, type HostAlert } from '#delivery/breaker.ts'
@@ -32,8 +34,8 @@ export interface ConnectorHostOptions {
   /** Signs exchange claims with the connector's own key. */
   readonly signExchange: (claims: JsonObject) => Promise<string> | string
   readonly sendExchange: SendExchange
-  /** Default `dx.out.<recipient>`. */
-  readonly topic?: string
+  /** What to read now, asked every few seconds; default the recipient's first topic. */
+  readonly topics?: () => Promise<readonly string[]>
   readonly tuning?: HostTuning
   readonly clock?: Clock
   readonly random?: () => number
@@ -61,6 +63,8 @@ export interface ConnectorHost {
   /** Takes nothing more in, finishes what is in flight within `drainMs` (default 10 s). What is left is tried again. */
   readonly stop: (drainMs?: number) => Promise<void>
 }
+
+const TOPICS_EVERY_MS = 5_000
 
 /** Runs one connector: bus → inbox → scheduler → peer → acknowledgement. Throws `connector.invalid`, `config.invalid`. */
 export async function startConnectorHost(options: ConnectorHostOptions): Promise<ConnectorHost> {
@@ -95,15 +99,16 @@ export async function startConnectorHost(options: ConnectorHostOptions): Promise
     leaseMs: times.leaseMs,
     pollMs: times.pollMs,
   })
-  const subscription = await bus.subscribe({
-    topics: [options.topic ?? `dx.out.${recipient}`],
+  const subscription = await followTopics(bus, {
+    topics: options.topics ?? (async () => [outTopic(recipient)]),
+    everyMs: TOPICS_EVERY_MS,
     group: consumer,
     onBatch: async (messages) => {
       await land({ ...common, verifyDelivery: options.verifyDelivery }, messages)
       scheduler.wake()
       outbox.wake()
     },
-    ...(options.onError === undefined ? {} : { onError: options.onError }),
+    onError: (error) => options.onError?.(error),
   })
 
   return {

@@ -1,8 +1,8 @@
+import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
 import { atPointer, isJsonObject, type Json, type JsonObject, parseStrictJson } from '#kernel/json.ts'
 import { advanceCursor, type LogEntry } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
 import { applyOutcomes, type OutcomeRow } from '#store/delivery-queries.ts'
-import type { FaultPoint } from './relay.ts'
 import { statesBefore } from './states.ts'
 
 export const ACK_CONTRACT = 'delivery-ack@1'
@@ -16,7 +16,7 @@ const FROM = { acknowledged: statesBefore('acknowledged'), dead: statesBefore('d
  * settles a delivery: an outcome for somebody else's changes nothing. A delivery that had expired, or that an operator
  * replayed after its rejection, is still acknowledged late, because that is what happened. Returns positions passed.
  */
-export function outcomeStep(db: Db, fault: FaultPoint = () => {}): Promise<number> {
+export function outcomeStep(db: Db, fault: FaultPoint = NO_FAULT): Promise<number> {
   return advanceCursor(db, 'outcomes', { limit: STEP, contracts: [ACK_CONTRACT] }, async (tx, entries) => {
     const outcomes = new Map<string, OutcomeRow>()
     for (const outcome of entries.flatMap(outcomesOf)) {

@@ -1,49 +1,144 @@
-import type { Bus } from '#bus/bus.ts'
+import type { Bus, BusRecord } from '#bus/bus.ts'
+import { partitionOf } from '#bus/murmur2.ts'
+import { outTopic } from '#bus/topic-names.ts'
+import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
 import { deliveryTraceparent } from '#kernel/traceparent.ts'
-import { lockCursor } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
-import { findPublishable, hasPublishable, markPublished, type PublishableRow } from '#store/delivery-queries.ts'
+import { findPublishable, markPublished, type PublishableRow } from '#store/delivery-queries.ts'
+import type { Lease } from '#store/lease-queries.ts'
+import { claimGeneration } from '#store/topic-queries.ts'
 
-export type FaultPoint = (point: string) => Promise<void> | void
+const LANES = 8
 
-const STEP = 500
+/** What is leased for relaying: each recipient belongs to one lane, and one process at a time works on it. */
+export const RELAY_LANES: readonly string[] = Array.from({ length: LANES }, (_, n) => `relay-${n}`)
 
-const outTopic = (party: string): string => `dx.out.${party}`
+const laneOf = (recipient: string): string => `relay-${partitionOf(recipient, LANES)}`
+
+export interface RelayDeps {
+  readonly db: Db
+  readonly bus: Bus
+  readonly hubId: string
+  /** Every party that may be a recipient. */
+  readonly recipients: () => readonly string[]
+  readonly held: (lane: string) => Lease | undefined
+  /** Another process works on this lane by now. */
+  readonly lose: (lane: string) => void
+  /** The Kafka key: a keyed hash of the order key under the secret of the topic. */
+  readonly outboundKey: (topic: string, orderKey: string) => string
+  readonly onError: (error: unknown) => void
+  /** A recipient that took long has become free again. */
+  readonly onFree: () => void
+  readonly fault?: FaultPoint
+}
+
+export interface Relay {
+  /** Publishes what is ready. Returns how many deliveries it marked. */
+  readonly step: () => Promise<number>
+  /** Waits for what is under way. */
+  readonly idle: () => Promise<void>
+}
+
+const PER_RECIPIENT = 500
+/** A step does not wait longer for one recipient's topic; the others go on. */
+const PATIENCE_MS = 500
+const PAUSE_AFTER_ERROR_MS = 1_000
 
 /**
- * Publishes accepted deliveries in log order, then marks them. A crash between the two publishes again with the same
- * event id, which the inbox knows. One process relays at a time (row lock); returns how many were published.
+ * Publishes accepted deliveries, each recipient's in log order, then marks them. A crash between the two, or a process
+ * that wakes up after it lost its lease, publishes again with the same event id, which the inbox knows. Whoever
+ * publishes a delivery has published or found marked all before it, so the first occurrence of each is in order.
  */
-export async function relayStep(db: Db, bus: Bus, hubId: string, fault: FaultPoint = () => {}): Promise<number> {
-  if (!(await hasPublishable(db))) return 0
-  return db.transaction().execute(async (tx) => {
-    if ((await lockCursor(tx, 'relay')) === undefined) return 0
-    const rows = await findPublishable(tx, STEP)
-    if (rows.length === 0) return 0
-    const byTopic = Map.groupBy(
-      rows.filter((row) => row.channel === 'bus'),
-      (row) => outTopic(row.recipient),
-    )
-    await fault('relay.before-publish')
-    for (const [topic, group] of byTopic) {
-      await bus.publish(
-        topic,
-        group.map((row) => message(row, hubId)),
+export function createRelay(deps: RelayDeps): Relay {
+  const busy = new Set<string>()
+  const underWay = new Set<Promise<number>>()
+
+  const begin = (recipient: string, rows: readonly PublishableRow[], lease: Lease): Promise<number> => {
+    busy.add(recipient)
+    const work = relayTo(deps, recipient, rows, lease)
+      .then(
+        (count) => {
+          busy.delete(recipient)
+          return count
+        },
+        (error: unknown) => {
+          deps.onError(error)
+          setTimeout(() => busy.delete(recipient), PAUSE_AFTER_ERROR_MS).unref()
+          return 0
+        },
       )
-    }
-    await fault('relay.after-publish')
-    await markPublished(
-      tx,
-      rows.map((row) => row.id),
-    )
-    return rows.length
+      .finally(() => underWay.delete(work))
+    underWay.add(work)
+    return patiently(work, deps.onFree)
+  }
+
+  return {
+    async step() {
+      const leases = new Map(RELAY_LANES.map((name) => [name, deps.held(name)]))
+      const ready = deps.recipients().filter((id) => !busy.has(id) && leases.get(laneOf(id)) !== undefined)
+      if (ready.length === 0) return 0
+      const rows = await findPublishable(deps.db, ready, PER_RECIPIENT)
+      const works = [...Map.groupBy(rows, (row) => row.recipient)].map(([recipient, group]) => {
+        const lease = leases.get(laneOf(recipient))
+        return lease === undefined ? 0 : begin(recipient, group, lease)
+      })
+      return (await Promise.all(works)).reduce((sum, count) => sum + count, 0)
+    },
+    async idle() {
+      await Promise.all(underWay)
+    },
+  }
+}
+
+/** The work's count; zero when it takes long, and then `onFree` follows when it has ended. */
+function patiently(work: Promise<number>, onFree: () => void): Promise<number> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      resolve(0)
+      void work.then(onFree)
+    }, PATIENCE_MS)
+    void work.then((count) => {
+      clearTimeout(timer)
+      resolve(count)
+    })
   })
 }
 
+async function relayTo(
+  deps: RelayDeps,
+  recipient: string,
+  rows: readonly PublishableRow[],
+  lease: Lease,
+): Promise<number> {
+  const fault = deps.fault ?? NO_FAULT
+  let marked = 0
+  for (const [generation, group] of Map.groupBy(rows, (row) => row.generation)) {
+    const ids = group.map((row) => row.id)
+    if (group.some((row) => row.is_draining) && !(await claim(deps.db, recipient, generation, ids))) continue
+    fault('relay.before-publish')
+    const topic = outTopic(recipient, generation)
+    const onBus = group.filter((row) => row.channel === 'bus')
+    if (onBus.length > 0) {
+      await deps.bus.publish(
+        topic,
+        onBus.map((row) => message(deps, topic, row)),
+      )
+    }
+    fault('relay.after-publish')
+    const count = await markPublished(deps.db, lease, generation, ids)
+    if (count === 0) deps.lose(lease.name)
+    marked += count
+  }
+  return marked
+}
+
+const claim = (db: Db, recipient: string, generation: number, ids: readonly string[]): Promise<boolean> =>
+  db.transaction().execute((tx) => claimGeneration(tx, recipient, generation, ids))
+
 /** CloudEvents in Kafka binary mode; the value is the token's bytes as they arrived (PROTOCOL, Kafka). */
-function message(row: PublishableRow, hubId: string): { key: string; value: string; headers: Record<string, string> } {
+function message({ hubId, outboundKey }: RelayDeps, topic: string, row: PublishableRow): BusRecord {
   return {
-    key: row.order_key,
+    key: outboundKey(topic, row.order_key),
     value: row.token,
     headers: {
       ce_id: row.id,

@@ -1,7 +1,7 @@
+import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
 import { advanceCursor } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
 import { findUnrouted, routeDeliveries, type UnroutedRow } from '#store/delivery-queries.ts'
-import type { FaultPoint } from './relay.ts'
 
 export interface RoutingSources {
   /** How far the cases are folded: routing never looks past it. */
@@ -23,7 +23,7 @@ const STEP = 1_000
  * Routes by correlation, behind the cases: a delivery is tried when the log reaches it and again when one of its
  * aliases becomes known, so it does not matter which of the two comes first. Returns positions passed.
  */
-export function routeStep(db: Db, sources: RoutingSources, fault: FaultPoint = () => {}): Promise<number> {
+export function routeStep(db: Db, sources: RoutingSources, fault: FaultPoint = NO_FAULT): Promise<number> {
   return sources.casesPosition(db).then((upTo) =>
     advanceCursor(db, 'routing', { limit: STEP, upTo, contracts: [] }, async (tx, _entries, from, to) => {
       const aliasKeys = await sources.aliasesIntroduced(tx, from, to)

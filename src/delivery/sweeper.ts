@@ -1,5 +1,6 @@
 import { type Clock, numericDate } from '#kernel/clock.ts'
 import { ERROR_CODES, type HubErrorCode } from '#kernel/error-codes.ts'
+import type { FaultPoint } from '#kernel/fault-point.ts'
 import type { Db } from '#store/db.ts'
 import {
   expireOverdue,
@@ -8,8 +9,8 @@ import {
   reopenUnacknowledged,
   type UndeliveredRow,
 } from '#store/delivery-queries.ts'
+import { closeDrained } from '#store/topic-queries.ts'
 import type { Signer } from '#trust/sign.ts'
-import type { FaultPoint } from './relay.ts'
 import { statesBefore } from './states.ts'
 
 const NON_DELIVERY_CONTRACT = 'non-delivery@1'
@@ -35,6 +36,7 @@ const ANNOUNCE_PER_STEP = 200
  */
 export async function sweepStep(deps: SweeperDeps): Promise<{ reopened: number; expired: number; announced: number }> {
   const reopened = await reopenUnacknowledged(deps.db, deps.republishAfterMs)
+  await closeDrained(deps.db)
   const expired = await expireOverdue(deps.db, statesBefore('expired'))
   const undelivered = await findUnannounced(deps.db, ANNOUNCE_PER_STEP)
   for (const row of undelivered) {

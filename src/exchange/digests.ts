@@ -20,6 +20,8 @@ export interface Digests {
   orderKey(contract: Contract, claims: ExchangeClaims): string
   alias(alias: Alias): string
   subject(codeType: string, code: string): string
+  /** The Kafka key of an order key in this topic: nobody can lay the keys of two topics side by side. */
+  outboundKey(topic: string, orderKey: string): string
 }
 
 /** 132 bits of a keyed digest: enough never to collide, short enough for indexes. */
@@ -43,6 +45,7 @@ export function createDigests(key: Buffer): Digests {
     alias: ({ scheme, issuer, number }) => short('alias', canonicalJson([scheme, issuer, number])),
     // The check character of a resident id may be written x or X (GB 11643): one person, one key.
     subject: (codeType, code) => short('subject', canonicalJson([codeType, code.toUpperCase()])),
+    outboundKey: (topic, orderKey) => short('outbound', canonicalJson([topic, orderKey])),
   }
 }
 

@@ -68,7 +68,7 @@ export async function rewindCursor(tx: Tx, name: string): Promise<void> {
 }
 
 /** Locks the cursor for this transaction; undefined when another process holds it. */
-export async function lockCursor(tx: Tx, name: string): Promise<number | undefined> {
+async function lockCursor(tx: Tx, name: string): Promise<number | undefined> {
   await sql`INSERT INTO log_cursor (name, pos) VALUES (${name}, 0) ON CONFLICT DO NOTHING`.execute(tx)
   const { rows } = await sql<{ pos: number }>`
     SELECT pos::float8 AS pos FROM log_cursor WHERE name = ${name} FOR UPDATE SKIP LOCKED`.execute(tx)

@@ -9,6 +9,8 @@ interface PoolOptions {
   /** Upper bound of connections. */
   readonly max: number
   readonly onError?: (error: Error) => void
+  /** After how long PostgreSQL gives up a transaction in which nothing happens, default 10 s. */
+  readonly idleInTransactionMs?: number
 }
 
 /** A pg pool with bounded waits: a database that is down shows within seconds, not minutes. */
@@ -21,6 +23,8 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
     keepAlive: true,
     statement_timeout: 30_000,
     query_timeout: 35_000,
+    // A process that is stopped in the middle of a transaction loses its locks to those that go on.
+    idle_in_transaction_session_timeout: options.idleInTransactionMs ?? 10_000,
     application_name: 'dianqiao',
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.

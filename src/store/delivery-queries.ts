@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Db, Tx } from './db.ts'
+import type { Lease } from './lease-queries.ts'
 
 export interface UnroutedRow {
   readonly id: string
@@ -32,7 +33,8 @@ export async function routeDeliveries(
     WHERE d.id = r.id AND d.state = 'unrouted'`.execute(db)
 }
 
-export interface PublishableRow {
+/** A delivery with what its recipient gets. */
+interface HandedRow {
   readonly id: string
   readonly exchange: string
   readonly recipient: string
@@ -46,30 +48,64 @@ export interface PublishableRow {
   readonly deliver_by: Date
 }
 
-/** Whether anything waits for the relay; asked before it takes its lock. */
-export async function hasPublishable(db: Db): Promise<boolean> {
-  const { rows } = await sql<{ some: boolean }>`
-    SELECT EXISTS (SELECT FROM delivery WHERE state = 'accepted') AS some`.execute(db)
-  return rows[0]?.some === true
+/** `generation`: of the topic to publish to; `is_draining`: a newer one is open already. */
+export interface PublishableRow extends HandedRow {
+  readonly generation: number
+  readonly is_draining: boolean | null
 }
 
-/** What the relay publishes next, in log order; a suspended recipient's deliveries wait. */
-export async function findPublishable(tx: Tx, limit: number): Promise<PublishableRow[]> {
+/** At most so many bytes of tokens of one recipient at a time; one larger token goes alone. */
+const PUBLISHABLE_BYTES = 8 * 1024 * 1024
+
+/**
+ * What the relay publishes next: for each of these recipients its first deliveries in log order. A suspended one's
+ * wait. `generation` is that of the topic to publish to: the newest, but an older one as long as it is open and an
+ * unsettled delivery of the same key went there, so that nothing of a key overtakes.
+ */
+export async function findPublishable(
+  db: Db,
+  recipients: readonly string[],
+  limitEach: number,
+): Promise<PublishableRow[]> {
   const { rows } = await sql<PublishableRow>`
-    SELECT d.id, d.exchange, d.recipient, p.channel, d.order_key, e.contract, e.iss, e.token, r.receipt, d.accepted_at, d.deliver_by
-    FROM delivery d
-    JOIN party p ON p.id = d.recipient AND p.status = 'active'
-    JOIN exchange e ON e.id = d.exchange
-    JOIN replay r ON r.iss = e.iss AND r.jti = e.jti
-    WHERE d.state = 'accepted'
-    ORDER BY d.pos LIMIT ${limit}`.execute(tx)
+    SELECT * FROM (
+      SELECT d.id, d.exchange, d.recipient, p.channel, d.order_key, e.contract, e.iss, e.token, r.receipt,
+        d.accepted_at, d.deliver_by, d.pos, coalesce(k.generation, g.newest, 1) AS generation,
+        k.generation < g.newest AS is_draining,
+        sum(octet_length(e.token)) OVER (PARTITION BY d.recipient ORDER BY d.pos) - octet_length(e.token) AS before
+      FROM party p
+      CROSS JOIN LATERAL (
+        SELECT * FROM delivery WHERE state = 'accepted' AND recipient = p.id ORDER BY pos LIMIT ${limitEach}) d
+      JOIN exchange e ON e.id = d.exchange
+      JOIN replay r ON r.iss = e.iss AND r.jti = e.jti
+      CROSS JOIN LATERAL (
+        SELECT max(generation) AS newest, array_agg(generation) FILTER (WHERE closed_at IS NULL) AS open
+        FROM topic_generation WHERE recipient = p.id) g
+      LEFT JOIN LATERAL (
+        SELECT max(o.generation) AS generation FROM delivery o
+        WHERE o.recipient = d.recipient AND o.order_key = d.order_key
+          AND o.state IN ('accepted', 'published', 'delivering') AND o.generation = ANY (g.open)) k
+        ON cardinality(g.open) > 1
+      WHERE p.id = ANY (${recipients}) AND p.status = 'active') ready
+    WHERE before < ${PUBLISHABLE_BYTES}
+    ORDER BY pos`.execute(db)
   return rows
 }
 
-export async function markPublished(tx: Tx, ids: readonly string[]): Promise<void> {
-  await sql`
-    UPDATE delivery SET state = 'published', published_at = now(), publications = publications + 1
-    WHERE id = ANY (${ids}::uuid[]) AND state = 'accepted'`.execute(tx)
+/**
+ * Marks what was published, while the lease under which that was done still holds. Returns how many it marked: none
+ * when another process has the lease by now, which publishes the same again.
+ */
+export async function markPublished(db: Db, lease: Lease, generation: number, ids: readonly string[]): Promise<number> {
+  const result = await sql`
+    WITH held AS (
+      SELECT FROM lease
+      WHERE name = ${lease.name} AND owner = ${lease.owner} AND epoch = ${lease.epoch} AND until > clock_timestamp()
+      FOR SHARE)
+    UPDATE delivery
+    SET state = 'published', published_at = now(), publications = publications + 1, generation = ${generation}
+    WHERE id = ANY (${ids}::uuid[]) AND state = 'accepted' AND EXISTS (SELECT FROM held)`.execute(db)
+  return Number(result.numAffectedRows ?? 0n)
 }
 
 export interface OutcomeRow {
@@ -171,7 +207,7 @@ export async function deliveriesOf(db: Db, exchange: string): Promise<DeliverySt
   return rows
 }
 
-export interface LeasedRow extends PublishableRow {
+export interface LeasedRow extends HandedRow {
   readonly exchange: string
 }
 

@@ -4,7 +4,7 @@ import type { Bus, BusMessage } from '#bus/bus.ts'
 import { openKafkaBus } from '#bus/kafka.ts'
 import { openKafkaClient } from '#bus/kafka-client.ts'
 import type { KafkaSettings } from '#bus/kafka-settings.ts'
-import { createTopics, grantTopics, partyTopics, type TopicPlan } from '#bus/topics.ts'
+import { applyTopics, grantTopics, partyTopics, type TopicPlan } from '#bus/topics.ts'
 import { makeTopic, plainKafka, QUICK_TIMES, withLocalKafka } from '../support/kafka.ts'
 import { eventually } from './eventually.ts'
 
@@ -21,7 +21,7 @@ withLocalKafka('topics of parties', { users: USERS }, (kafka) => {
   }
 
   test('are created as planned, and a second time nothing changes', async () => {
-    const created = await createTopics(settings(), ['league', 'banner'], PLAN)
+    const created = await applyTopics(settings(), ['league', 'banner'].flatMap(partyTopics), PLAN)
     expect(created.map(({ topic }) => topic)).toEqual([...partyTopics('league'), ...partyTopics('banner')])
     expect(new Set(created.map(({ outcome }) => outcome))).toEqual(new Set(['created']))
 
@@ -34,13 +34,16 @@ withLocalKafka('topics of parties', { users: USERS }, (kafka) => {
       'min.insync.replicas': '1',
     })
     await admin.close()
-    const again = await createTopics(settings(), ['league', 'banner'], PLAN)
+    const again = await applyTopics(settings(), ['league', 'banner'].flatMap(partyTopics), PLAN)
     expect(new Set(again.map(({ outcome }) => outcome))).toEqual(new Set(['unchanged']))
   })
 
   test('follow a plan whose settings change, and refuse one with other partitions', async () => {
-    await createTopics(settings(), ['utility'], PLAN)
-    const longer = await createTopics(settings(), ['utility'], { ...PLAN, retentionMs: 172_800_000 })
+    await applyTopics(settings(), ['utility'].flatMap(partyTopics), PLAN)
+    const longer = await applyTopics(settings(), ['utility'].flatMap(partyTopics), {
+      ...PLAN,
+      retentionMs: 172_800_000,
+    })
     expect(new Set(longer.map(({ outcome }) => outcome))).toEqual(new Set(['adjusted']))
     const admin = openKafkaClient(settings()).admin()
     expect(await admin.config('dx.in.utility')).toMatchObject({
@@ -48,13 +51,15 @@ withLocalKafka('topics of parties', { users: USERS }, (kafka) => {
       'message.timestamp.type': 'LogAppendTime',
     })
     await admin.close()
-    await expect(createTopics(settings(), ['utility'], { ...PLAN, partitions: 6 })).rejects.toMatchObject({
+    await expect(
+      applyTopics(settings(), ['utility'].flatMap(partyTopics), { ...PLAN, partitions: 6 }),
+    ).rejects.toMatchObject({
       code: 'bus.topic_faulty',
     })
   })
 
   test('carry the time at which the broker took a record', async () => {
-    await createTopics(settings(), ['clock'], PLAN)
+    await applyTopics(settings(), ['clock'].flatMap(partyTopics), PLAN)
     const bus = openKafkaBus(settings())
     const seen: BusMessage[] = []
     const before = Date.now()
@@ -68,7 +73,7 @@ withLocalKafka('topics of parties', { users: USERS }, (kafka) => {
   })
 
   test('hold what every reader can read, whatever codec a party uses', async () => {
-    await createTopics(settings(), ['codec'], PLAN)
+    await applyTopics(settings(), ['codec'].flatMap(partyTopics), PLAN)
     await sendSnappy(kafka().brokers, 'dx.in.codec', 'from a foreign client')
     const seen: string[] = []
     const bus = openKafkaBus(settings())
@@ -119,7 +124,7 @@ function suiteOfUsers(settings: () => KafkaSettings, secured: (username: string,
     return bus
   }
   beforeAll(async () => {
-    await createTopics(settings(), ['hohhot', 'chifeng'], PLAN)
+    await applyTopics(settings(), ['hohhot', 'chifeng'].flatMap(partyTopics), PLAN)
     await grantTopics(settings(), [
       { party: 'hohhot', user: 'hohhot' },
       { party: 'chifeng', user: 'chifeng' },

@@ -2,14 +2,13 @@ import path from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PROJECT_ROOT } from '#compose.ts'
-import { relayStep } from '#delivery/relay.ts'
 import { DELIVERY_STATES } from '#delivery/states.ts'
 import { sweepStep } from '#delivery/sweeper.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import { readSeeds } from '#parties/seed-files.ts'
 import { withDatabase } from '../support/database.ts'
-import { at, openTestHub, type TestHub } from '../support/hub.ts'
+import { at, openTestHub, openTestRelay, type TestHub } from '../support/hub.ts'
 
 const seeds = readSeeds(path.join(PROJECT_ROOT, 'seeds'))
 
@@ -85,10 +84,15 @@ withDatabase('the hub side of delivery', (databaseUrl) => {
   test('a crash between publish and mark publishes the same event again, never another one', async () => {
     const { exchange } = await apply()
     const { delivery } = await deliveryOf(exchange)
-    const crash = relayStep(hub.core.db, hub.core.bus, 'dianqiao', (point) => {
-      if (point === 'relay.after-publish') throw new HubError('hub.internal')
+    const errors: unknown[] = []
+    const relay = await openTestRelay(hub.core, {
+      fault: (point) => {
+        if (point === 'relay.after-publish') throw new HubError('hub.internal')
+      },
+      onError: (error) => errors.push(error),
     })
-    await expect(crash).rejects.toThrow('hub.internal')
+    expect(await relay.step()).toBe(0)
+    expect(errors).toMatchObject([{ code: 'hub.internal' }])
     expect((await deliveryOf(exchange))['state']).toBe('accepted')
     await hub.settle()
     const events = await eventsOnBus(String(delivery))

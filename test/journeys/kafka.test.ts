@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, test } from 'vitest'
 import { openKafkaBus } from '#bus/kafka.ts'
-import { createTopics } from '#bus/topics.ts'
+import { applyTopics, partyTopics } from '#bus/topics.ts'
 import { NONE } from '../faults/check.ts'
 import { CHIFENG, caseMessages, HOHHOT, type Message, type Place } from '../faults/messages.ts'
 import { openWorld } from '../faults/world.ts'
@@ -26,7 +26,7 @@ withDatabase('the crossing over Kafka', () => {
     beforeAll(async () => {
       const parties = [CHIFENG.utility, HOHHOT.utility, REGION.sender]
       const plan = { partitions: 3, replicationFactor: 1, retentionMs: 86_400_000 }
-      await createTopics({ brokers: kafka().brokers, clientId: 'journey' }, parties, plan)
+      await applyTopics({ brokers: kafka().brokers, clientId: 'journey' }, parties.flatMap(partyTopics), plan)
     })
 
     test('applications and results reach both utilities once and are acknowledged, though the broker and the hub are killed in between', {

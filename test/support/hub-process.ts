@@ -46,6 +46,7 @@ export interface HubProcess {
 /** Every time as short as it can be, so that a crash test waits for work and never for a lease. */
 const QUICK = {
   RELAY_REPUBLISH_AFTER_MS: '1500',
+  RELAY_LEASE_MS: '1000',
   SWEEP_EVERY_MS: '200',
   CONNECTOR_SCHEDULE_MS: Array.from({ length: 40 }, (_, n) => Math.min(500, 50 * (n + 1))).join(','),
   CONNECTOR_TIMEOUT_MS: '500',

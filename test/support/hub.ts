@@ -10,12 +10,14 @@ import { type Core, composeGateway, type LogEntry, openCore } from '#compose.ts'
 import { foldSources } from '#compose-loops.ts'
 import { readConfig } from '#config.ts'
 import { outcomeStep } from '#delivery/outcomes.ts'
-import { relayStep } from '#delivery/relay.ts'
+import { createRelay, RELAY_LANES, type Relay } from '#delivery/relay.ts'
 import { routeStep } from '#delivery/routing.ts'
+import type { FaultPoint } from '#kernel/fault-point.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { readPartySigner } from '#parties/key-files.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
+import { takeLeases } from '#store/lease-queries.ts'
 import type { TokenType } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
 
@@ -73,6 +75,7 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
   const logged: LogEntry[] = []
   const core = await openCore(config, databaseUrl, (entry) => logged.push(entry))
   const app = composeGateway(core, () => HUB_URL)
+  let relay: Relay | undefined
   const keys = createLocalJWKSet(core.keyRing.jwks() as unknown as JSONWebKeySet)
 
   const request = async (path: string, init: RequestInit = {}): Promise<Answer> =>
@@ -99,7 +102,10 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
       const { payload } = await compactVerify(String(token), keys)
       return JSON.parse(new TextDecoder().decode(payload)) as JsonObject
     },
-    settle: () => settle(core),
+    async settle() {
+      relay ??= await openTestRelay(core)
+      while ((await turn(core, relay)) > 0);
+    },
     async close() {
       await core.close()
       rmSync(dataDir, { recursive: true, force: true })
@@ -143,7 +149,7 @@ function partyOf(id: string, signer: Signer, request: TestHub['request'], post: 
 }
 
 /** One turn of the roles cases and relay; the number of positions and rows they moved. */
-async function turn({ db, bus, config, register, ...rest }: Core): Promise<number> {
+async function turn({ db, register, ...rest }: Core, relay: Relay): Promise<number> {
   const folded = await foldStep(db, foldSources({ register, ...rest }))
   const routed = await routeStep(db, {
     casesPosition: (tx) => cursorPosition(tx, CASES_CURSOR),
@@ -152,12 +158,39 @@ async function turn({ db, bus, config, register, ...rest }: Core): Promise<numbe
     utilityOf: register.utilityOf,
   })
   const settled = await outcomeStep(db)
-  return folded + routed + settled + (await relayStep(db, bus, config.hubId, () => {}))
+  return folded + routed + settled + (await relay.step())
 }
 
-async function settle(core: Core): Promise<void> {
-  while ((await turn(core)) > 0);
+const RELAY_OWNER = '00000000-0000-4000-8000-000000000001'
+
+interface RelayHooks {
+  readonly fault?: FaultPoint
+  readonly onError?: (error: unknown) => void
 }
+
+/** A relay under leases that all test relays share and never have to give up. */
+export async function openTestRelay(core: Core, { fault, onError = throwLater }: RelayHooks = {}): Promise<Relay> {
+  const { db, bus, config, register, digests } = core
+  const taken = await takeLeases(db, RELAY_LANES, RELAY_OWNER, 3_600_000)
+  return createRelay({
+    db,
+    bus,
+    hubId: config.hubId,
+    recipients: () => register.parties().map((party) => party.id),
+    held: (lane) => taken.find(({ name }) => name === lane),
+    lose: () => {},
+    outboundKey: digests.outboundKey,
+    onError,
+    onFree: () => {},
+    ...(fault === undefined ? {} : { fault }),
+  })
+}
+
+/** What nobody expects fails the run. */
+const throwLater = (error: unknown): void =>
+  queueMicrotask(() => {
+    throw error
+  })
 
 /** The lines of an NDJSON answer. */
 export const ndjson = (text: string): JsonObject[] =>

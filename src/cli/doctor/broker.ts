@@ -1,12 +1,14 @@
 import type { Bus } from '#bus/bus.ts'
+import { inTopic, outTopic } from '#bus/topic-names.ts'
 import type { Log } from '#compose.ts'
 import { openBus } from '#compose-bus.ts'
 import type { Config } from '#config.ts'
 import type { Manifest } from '#connect/manifest.ts'
-import { DOOR_GROUP, doorTopic } from '#gateway/kafka/door.ts'
+import { DOOR_GROUP } from '#gateway/kafka/door.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { Db } from '#store/db.ts'
 import { readRegister } from '#store/party-queries.ts'
+import { openGenerations } from '#store/topic-queries.ts'
 import { type Finding, sound, unsound } from './finding.ts'
 
 const WITHIN_MS = 15_000
@@ -21,8 +23,16 @@ export async function brokerFindings(
 ): Promise<readonly Finding[]> {
   const { parties } = await readRegister(db)
   const readers = [
-    ...parties.filter((party) => party.bus_door).map(({ id }) => ({ topic: doorTopic(id), group: DOOR_GROUP })),
-    ...manifests.map(({ id, recipient }) => ({ topic: `dx.out.${recipient}`, group: id })),
+    ...parties.filter((party) => party.bus_door).map(({ id }) => ({ topic: inTopic(id), group: DOOR_GROUP })),
+    ...(
+      await Promise.all(
+        manifests.map(async ({ id, recipient }) =>
+          (
+            await openGenerations(db, recipient)
+          ).map((generation) => ({ topic: outTopic(recipient, generation), group: id })),
+        ),
+      )
+    ).flat(),
   ]
   const bus = await openBus(config, db, log)
   try {

@@ -1,4 +1,5 @@
 import type { Bus, BusMessage, BusRecord, Subscription } from '#bus/bus.ts'
+import { inTopic, receiptTopic } from '#bus/topic-names.ts'
 import type { Acceptance, Arrival } from '#exchange/accept.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import { readTraceparent } from '#kernel/traceparent.ts'
@@ -13,9 +14,6 @@ export interface DoorDeps {
 
 /** Its consumer group. */
 export const DOOR_GROUP = 'dianqiao-gateway'
-const IN = 'dx.in.'
-
-export const doorTopic = (party: string): string => `${IN}${party}`
 
 /**
  * The Kafka door: `dx.in.<party>` through the same acceptance as HTTP. iss must be the topic's party, freshness is
@@ -24,7 +22,7 @@ export const doorTopic = (party: string): string => `${IN}${party}`
  */
 export function openKafkaDoor(deps: DoorDeps, parties: readonly string[]): Promise<Subscription> {
   return deps.bus.subscribe({
-    topics: parties.map(doorTopic),
+    topics: parties.map(inTopic),
     group: DOOR_GROUP,
     onBatch: (messages) => acceptBatch(deps, messages),
     onError: deps.onError,
@@ -33,7 +31,7 @@ export function openKafkaDoor(deps: DoorDeps, parties: readonly string[]): Promi
 
 async function acceptBatch(deps: DoorDeps, messages: readonly BusMessage[]): Promise<void> {
   for (const [topic, group] of Map.groupBy(messages, (message) => message.topic)) {
-    const party = topic.slice(IN.length)
+    const party = topic.slice(inTopic('').length)
     // Submitted one after the other without a pause between: acceptance queues them in this order.
     const answers = await Promise.all(
       group.map(async (message) => {
@@ -42,7 +40,7 @@ async function acceptBatch(deps: DoorDeps, messages: readonly BusMessage[]): Pro
         return answerRecord(deps, message, await deps.accept(token, { party, atMs: message.timestampMs }))
       }),
     )
-    await deps.bus.publish(`dx.receipt.${party}`, answers)
+    await deps.bus.publish(receiptTopic(party), answers)
   }
 }
 
