@@ -25,8 +25,8 @@ const DEFAULT_PARTITIONS = 6
 const DAY_MS = 86_400_000
 
 /**
- * Brings the topics of every party that uses Kafka to the plan, a JSON line each on stdout. A new generation's topic is
- * made before the relay hears of it.
+ * Brings the topics of every party that uses Kafka to the plan, a JSON line each on stdout. A new generation's topic and
+ * the rights to it are made before the relay hears of it.
  */
 export async function apply(options: TopicOptions): Promise<void> {
   const settings = requireKafka()
@@ -43,15 +43,21 @@ export async function apply(options: TopicOptions): Promise<void> {
     }
     const doors = parties.filter(({ bus_door }) => bus_door).flatMap(({ id }) => [inTopic(id), receiptTopic(id)])
     report(await applyTopics(settings, doors, { ...plan, keepsPartitions: true }))
+    const generations = new Map<string, readonly number[]>()
     for (const party of receivers) {
-      report(await applyOutTopics(db, settings, party, plan, options.newGeneration.includes(party)))
+      const opensNew = options.newGeneration.includes(party)
+      generations.set(party, await applyOutTopics(db, settings, party, plan, opensNew))
     }
-    if (!options.acls) return
-    const users = parties.filter(({ channel, bus_door }) => channel === 'bus' || bus_door).map(({ id }) => id)
-    await grantTopics(
-      settings,
-      await Promise.all(users.map(async (id) => ({ party: id, user: id, generations: await openGenerations(db, id) }))),
-    )
+    if (options.acls) {
+      const users = parties.filter(({ channel, bus_door }) => channel === 'bus' || bus_door).map(({ id }) => id)
+      await grantTopics(
+        settings,
+        users.map((id) => ({ party: id, user: id, generations: generations.get(id) ?? [] })),
+      )
+    }
+    for (const party of options.newGeneration) {
+      await openGeneration(db, party, Math.max(...(generations.get(party) ?? [])))
+    }
   })
 }
 
@@ -73,21 +79,22 @@ export async function list(): Promise<void> {
   })
 }
 
+/** The generations that the party reads from now on, the newest last. */
 async function applyOutTopics(
   db: Db,
   settings: KafkaSettings,
   party: string,
   plan: TopicPlan,
   opensNew: boolean,
-): Promise<readonly AppliedTopic[]> {
+): Promise<readonly number[]> {
   const open = await openGenerations(db, party)
   const newest = Math.max(...open)
-  const older = open.filter((generation) => opensNew || generation < newest).map((n) => outTopic(party, n))
-  const applied = await applyTopics(settings, older, { ...plan, keepsPartitions: true })
   const target = opensNew ? newest + 1 : newest
-  const last = await applyTopics(settings, [outTopic(party, target)], plan)
-  if (opensNew) await openGeneration(db, party, target)
-  return [...applied, ...last]
+  const older = open.filter((generation) => generation < target)
+  const olderTopics = older.map((generation) => outTopic(party, generation))
+  report(await applyTopics(settings, olderTopics, { ...plan, keepsPartitions: true }))
+  report(await applyTopics(settings, [outTopic(party, target)], plan))
+  return [...older, target]
 }
 
 const report = (applied: readonly AppliedTopic[]): void => {

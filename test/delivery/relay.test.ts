@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Bus, BusRecord } from '#bus/bus.ts'
+import { outTopic } from '#bus/topic-names.ts'
+import { createRelay, RELAY_LANES, type Relay } from '#delivery/relay.ts'
+import { HubError } from '#kernel/errors.ts'
+import { takeLeases } from '#store/lease-queries.ts'
+import { closeDrained, openGeneration, openGenerations, topicGenerations } from '#store/topic-queries.ts'
+import { CHIFENG, caseMessages, HOHHOT, type Place } from '../faults/messages.ts'
+import { withDatabase } from '../support/database.ts'
+import { type Message, openTestHub, type TestHub } from '../support/hub.ts'
+
+const OWNER = (n: number): string => `00000000-0000-4000-8000-00000000000${n}`
+const EAST = 'state-grid-east'
+const WEST = 'inner-mongolia-power'
+const OUT_EAST = outTopic(EAST)
+const OUT_WEST = outTopic(WEST)
+
+/** A bus that remembers, and does to a topic's publishing what a test says. */
+function rememberingBus() {
+  const published: { topic: string; record: BusRecord }[] = []
+  const hooks = new Map<string, () => Promise<void>>()
+  const publish: Bus['publish'] = async (topic, records) => {
+    await hooks.get(topic)?.()
+    published.push(...records.map((record) => ({ topic, record })))
+  }
+  return { published, hooks, bus: { publish } as Bus }
+}
+
+withDatabase('the relay', (databaseUrl) => {
+  let hub: TestHub
+  let memory: ReturnType<typeof rememberingBus>
+  beforeAll(async () => {
+    hub = await openTestHub(databaseUrl)
+  })
+  beforeEach(() => {
+    memory = rememberingBus()
+  })
+  afterAll(() => hub.close())
+
+  const errors: unknown[] = []
+  const relayOf = async (owner: string, leaseMs = 60_000): Promise<Relay> => {
+    const taken = await takeLeases(hub.core.db, RELAY_LANES, owner, leaseMs)
+    const lost = new Set<string>()
+    return createRelay({
+      db: hub.core.db,
+      bus: memory.bus,
+      hubId: 'dianqiao',
+      recipients: () => [EAST, WEST],
+      held: (lane) => (lost.has(lane) ? undefined : taken.find(({ name }) => name === lane)),
+      lose: (lane) => void lost.add(lane),
+      outboundKey: hub.core.digests.outboundKey,
+      onError: (error) => errors.push(error),
+      onFree: () => {},
+    })
+  }
+  const free = (owner: string) => takeLeases(hub.core.db, RELAY_LANES, owner, 1)
+
+  /** So many applications under one number: deliveries of one order key. */
+  async function send(place: Place, number: string, count: number): Promise<void> {
+    for (let n = 0; n < count; n++) {
+      const { application } = caseMessages(place, number)
+      const answer = await hub.party(place.sender).push({ ...application.input, jti: randomUUID() } as Message)
+      expect(answer.status).toBe(202)
+    }
+  }
+  const publishedTo = (topic: string): string[] =>
+    memory.published.filter((one) => one.topic === topic).map(({ record }) => String(record.headers['ce_id']))
+  const untilPublished = (relay: Relay, topic: string) => async (): Promise<number> => {
+    await relay.step()
+    return publishedTo(topic).length
+  }
+  const inLogOrder = async (): Promise<string[]> => {
+    const { rows } = await sql<{ id: string }>`
+      SELECT id FROM delivery WHERE recipient IN (${EAST}, ${WEST}) ORDER BY pos`.execute(hub.core.db)
+    return rows.map(({ id }) => id)
+  }
+  const settleAll = () => sql`UPDATE delivery SET state = 'acknowledged' WHERE state = 'published'`.execute(hub.core.db)
+
+  test('a process that wakes up after its lease went on repeats, but marks nothing and reorders nothing', async () => {
+    await send(CHIFENG, 'zombie', 3)
+    const wakes = Promise.withResolvers<void>()
+    let asleep = false
+    memory.hooks.set(OUT_EAST, async () => {
+      if (asleep) return
+      asleep = true
+      await wakes.promise
+    })
+    const zombie = await relayOf(OWNER(1), 50)
+    expect(await zombie.step()).toBe(0)
+    await send(CHIFENG, 'zombie', 2)
+    const successor = await relayOf(OWNER(2))
+    expect(await successor.step()).toBe(5)
+    const order = await inLogOrder()
+    expect(publishedTo(OUT_EAST)).toEqual(order)
+    wakes.resolve()
+    await zombie.idle()
+    expect(publishedTo(OUT_EAST)).toEqual([...order, ...order.slice(0, 3)])
+    const { rows } = await sql<{ publications: number }>`
+      SELECT DISTINCT publications FROM delivery WHERE recipient = ${EAST}`.execute(hub.core.db)
+    expect(rows).toEqual([{ publications: 1 }])
+    await send(CHIFENG, 'zombie', 1)
+    expect(await zombie.step()).toBe(0)
+    expect(await successor.step()).toBe(1)
+    await free(OWNER(2))
+  })
+
+  test('a topic that refuses or does not answer holds no other recipient up', async () => {
+    await send(CHIFENG, 'held', 1)
+    await send(HOHHOT, 'free', 1)
+    const relay = await relayOf(OWNER(3))
+    memory.hooks.set(OUT_EAST, () => Promise.reject(new HubError('bus.unavailable')))
+    expect(await relay.step()).toBe(1)
+    expect(errors).toMatchObject([{ code: 'bus.unavailable' }])
+    const answers = Promise.withResolvers<void>()
+    memory.hooks.set(OUT_EAST, () => answers.promise)
+    await send(HOHHOT, 'free', 1)
+    await expect.poll(untilPublished(relay, OUT_WEST), { timeout: 5_000 }).toBe(2)
+    await send(HOHHOT, 'free', 1)
+    expect(await relay.step()).toBe(1)
+    answers.resolve()
+    await relay.idle()
+    await expect.poll(untilPublished(relay, OUT_EAST), { timeout: 5_000 }).toBe(1)
+    expect(publishedTo(OUT_WEST)).toHaveLength(3)
+    await free(OWNER(3))
+  })
+
+  test('a new generation takes new keys at once and each old key when it is settled; the drained one is closed', async () => {
+    const { db } = hub.core
+    const relay = await relayOf(OWNER(4))
+    await settleAll()
+    await send(CHIFENG, 'old-key', 1)
+    expect(await relay.step()).toBe(1)
+    await openGeneration(db, EAST, 2)
+    await send(CHIFENG, 'old-key', 1)
+    await send(CHIFENG, 'new-key', 1)
+    expect(await relay.step()).toBe(2)
+    expect([publishedTo(OUT_EAST).length, publishedTo(`${OUT_EAST}.G2`).length]).toEqual([2, 1])
+    expect(await closeDrained(db)).toBe(0)
+    expect(await topicGenerations(db, [EAST])).toMatchObject([{ unsettled: 2 }, { unsettled: 1 }])
+
+    await settleAll()
+    expect(await closeDrained(db)).toBe(1)
+    expect(await openGenerations(db, EAST)).toEqual([2])
+    await send(CHIFENG, 'old-key', 1)
+    expect(await relay.step()).toBe(1)
+    expect(publishedTo(`${OUT_EAST}.G2`)).toHaveLength(2)
+    await free(OWNER(4))
+  })
+
+  test('the key of a record is another one in another topic', async () => {
+    await send(CHIFENG, 'one-name', 2)
+    const relay = await relayOf(OWNER(5))
+    expect(await relay.step()).toBe(2)
+    const [first, second] = memory.published.map(({ record }) => record)
+    const orderKey = String(first?.headers['dx-order-key'])
+    expect(first?.key).toBe(second?.key)
+    expect(first?.key).toBe(hub.core.digests.outboundKey(`${OUT_EAST}.G2`, orderKey))
+    expect(first?.key).not.toBe(hub.core.digests.outboundKey(OUT_EAST, orderKey))
+  })
+})
