@@ -13,6 +13,8 @@ import { type Acceptance, type AcceptDeps, type Arrival, accept } from '#exchang
 import { authenticate } from '#exchange/authenticate.ts'
 import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
+import { createPartyLimits, type PartyLimits } from '#exchange/party-limits.ts'
+import { type Proven, requireStanding } from '#exchange/prove.ts'
 import { createRefuse, type Refuse } from '#exchange/refuse.ts'
 import { answerError } from '#gateway/http/answers.ts'
 import { createGateway } from '#gateway/http/app.ts'
@@ -25,6 +27,7 @@ import { statusOf } from '#gateway/problem.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
+import { activateKey } from '#parties/keys.ts'
 import { type LiveRegister, openRegister } from '#parties/register.ts'
 import { openCaseOf } from '#store/case-queries.ts'
 import { logHead } from '#store/cursor.ts'
@@ -50,6 +53,7 @@ export interface Core {
   readonly db: Db
   readonly contracts: ContractSet
   readonly register: LiveRegister
+  readonly limits: PartyLimits
   readonly keyRing: HubKeyRing
   readonly digests: Digests
   readonly signer: Signer
@@ -95,7 +99,8 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   const register = await openRegister(db, clock)
   const digests = createDigests(keyRing.digestKey)
   const fault = createFaultPoint(config.faultPoint)
-  const common = { hubId: config.hubId, clock, contracts, register, digests, signer: keyRing.signer }
+  const limits = createPartyLimits(clock, config.partyLimit)
+  const common = { hubId: config.hubId, clock, contracts, register, limits, digests, signer: keyRing.signer }
   const refuse = createRefuse({ ...common, statusOf, record: (row) => insertRefusal(db, row) })
   const busReaders: BusReader[] = []
   const metrics = composeMetrics({
@@ -176,7 +181,7 @@ async function openLogEnd(db: Db, pool: Pool, fault: FaultPoint, metrics: Metric
 
 /** The HTTP edge over a core. */
 export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono {
-  const { config, clock, contracts, register, db } = core
+  const { config, clock, contracts, register, limits, db } = core
   const { hubId } = config
   const asking = {
     hubId,
@@ -191,10 +196,11 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     contracts,
     accept: core.accept,
     query: outageAware((token: string) => query({ ...core, ...asking }, token)),
-    authenticate: (token, request) => authenticate({ hubId, clock, register }, token, request),
+    authenticate: (token, request) => authenticate({ hubId, clock, register, limits }, token, request),
+    activateKey: outageAware((proven: Proven) => activateKey(db, proven)),
     status: outageAware((id: string, party: string) => exchangeStatus(db, id, party)),
-    pull: outageAware((party: string, limit: number, waitSeconds: number, signal: AbortSignal) =>
-      pullDeliveries(db, { recipients: register.actsFor(party, ACK_CONTRACT, clock()), limit, waitSeconds }, signal),
+    pull: outageAware((asker: Proven, limit: number, waitSeconds: number, signal: AbortSignal) =>
+      pullDeliveries(db, { recipients: () => servedBy(register, asker, clock()), limit, waitSeconds }, signal),
     ),
     caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
     jwks: core.keyRing.jwks,
@@ -208,6 +214,14 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     metricsRoute(app, core.metrics, { token: metricsToken(config), notFound })
   }
   return app
+}
+
+/** Whose deliveries the asker gets by now: nobody's, once it lost its standing, and no suspended party's. */
+function servedBy(register: LiveRegister, asker: Proven, nowMs: number): readonly string[] {
+  requireStanding(register, asker)
+  return register
+    .actsFor(asker.party.id, ACK_CONTRACT, nowMs)
+    .filter((party) => register.party(party)?.status === 'active')
 }
 
 /** Health and metrics of a process, for a port of their own. */

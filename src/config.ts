@@ -44,6 +44,9 @@ const schema = z.object({
   CONNECTOR_PROBE_MS: milliseconds.optional(),
   UNPROVEN_PER_SECOND: z.coerce.number().int().min(1).default(200),
   UNPROVEN_BURST: z.coerce.number().int().min(1).default(2_000),
+  PARTY_PER_SECOND: z.coerce.number().int().min(1).default(500),
+  PARTY_BYTES_PER_SECOND: z.coerce.number().int().min(1).default(4_194_304),
+  PARTY_IN_FLIGHT: z.coerce.number().int().min(1).default(512),
   OPERATIONS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   METRICS_TOKEN_FILE: z.string().min(1).optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
@@ -108,6 +111,8 @@ export interface Config {
   readonly kafka: KafkaConfig | undefined
   readonly unprovenPerSecond: number
   readonly unprovenBurst: number
+  /** What a party without limits of its own may do at one gateway. */
+  readonly partyLimit: { readonly perSecond: number; readonly bytesPerSecond: number; readonly inFlight: number }
   /** Where this process answers /health and /metrics whatever its roles; without it the gateway's port does. */
   readonly operationsPort: number | undefined
   /** Holds the bearer token for /metrics; without it only the same machine may read them. */
@@ -168,6 +173,11 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     kafka: kafkaOf(v),
     unprovenPerSecond: v.UNPROVEN_PER_SECOND,
     unprovenBurst: v.UNPROVEN_BURST,
+    partyLimit: {
+      perSecond: v.PARTY_PER_SECOND,
+      bytesPerSecond: v.PARTY_BYTES_PER_SECOND,
+      inFlight: v.PARTY_IN_FLIGHT,
+    },
     operationsPort: v.OPERATIONS_PORT,
     metricsTokenFile: v.METRICS_TOKEN_FILE,
     logLevel: v.LOG_LEVEL,

@@ -1,13 +1,12 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { asHubError } from '#kernel/errors.ts'
 import { printError } from './output.ts'
+import { type Answer, wholeNumber } from './program-options.ts'
+import { addParties } from './program-parties.ts'
 import type { TopicOptions } from './topics.ts'
 
 /** Exit codes (CONSOLE): 0 ok · 1 failed · 2 usage · 3 answered "no" · 5 unreachable. */
 const EXIT = { ok: 0, failed: 1, usage: 2, no: 3, unreachable: 5 } as const
-
-/** What a command answers beside its output: an exit code other than 0. */
-type Answer = (code: number) => void
 
 /**
  * The CLI `dianqiao`. stdout carries data only; everything else goes to stderr. Each command's module is loaded when
@@ -42,6 +41,7 @@ function createProgram(answer: Answer): Command {
     answer,
   )
   addTopics(program.command('topics').description('Kafka topics of the parties'))
+  addParties(program.command('party').description('the register of parties, their keys, standing and limits'), answer)
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program
@@ -127,12 +127,6 @@ function addDead(dead: Command, answer: Answer): void {
     .action(async (delivery: string, options: DeadOptions & { outcome: string; ref?: string }) =>
       answer(await (await import('./dead.ts')).decide({ delivery, ...options })),
     )
-}
-
-const wholeNumber = (least: number, most: number) => (text: string) => {
-  const number = Number(text)
-  if (Number.isInteger(number) && number >= least && number <= most) return number
-  throw new InvalidArgumentError(`a whole number from ${least} to ${most}`)
 }
 
 function addTopics(topics: Command): void {

@@ -18,17 +18,17 @@ const POLL_MS = 200
 
 /**
  * Deliveries for parties that pull, the head of each key, leased: an acknowledgement (`delivery-ack@1`) settles one,
- * a lapsed lease hands it out again. Waits up to `waitSeconds` for the first.
+ * a lapsed lease hands it out again. Waits up to `waitSeconds` for the first, and asks each time for whom it may look.
  */
 export async function pullDeliveries(
   db: Db,
-  query: { readonly recipients: readonly string[]; readonly limit: number; readonly waitSeconds: number },
+  query: { readonly recipients: () => readonly string[]; readonly limit: number; readonly waitSeconds: number },
   signal: AbortSignal,
 ): Promise<Pulled[]> {
   const until = Date.now() + query.waitSeconds * 1000
   for (;;) {
     const rows = await leaseHeads(db, {
-      recipients: query.recipients,
+      recipients: query.recipients(),
       limit: query.limit,
       seconds: LEASE_SECONDS,
       token: randomUUID(),

@@ -3,8 +3,9 @@ import { brokenRules } from '#contracts/rules.ts'
 import { validateData } from '#contracts/validate.ts'
 import type { Digests } from '#exchange/digests.ts'
 import { type Observe, observed } from '#exchange/judged.ts'
+import type { PartyLimits } from '#exchange/party-limits.ts'
 import type { Grant, PartyRegister } from '#exchange/party-register.ts'
-import { type Progress, type Proven, proveParty } from '#exchange/prove.ts'
+import { type Progress, type Proven, proveParty, requireStanding } from '#exchange/prove.ts'
 import type { Refuse, Refused } from '#exchange/refuse.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
@@ -23,6 +24,7 @@ export interface QueryDeps {
   readonly clock: Clock
   readonly contracts: ContractSet
   readonly register: PartyRegister
+  readonly limits: PartyLimits
   readonly digests: Digests
   readonly signer: Signer
   readonly refuse: Refuse
@@ -51,15 +53,19 @@ export function query(deps: QueryDeps, text: string): Promise<QueryResult> {
 }
 
 async function answerOrRefuse(deps: QueryDeps, text: string, progress: Progress): Promise<QueryResult> {
+  let leave: (() => void) | undefined
   try {
-    const proven = proveParty(deps.register, text, { typ: 'query+jwt', maxBytes: MAX_QUERY_BYTES }, progress)
+    const proven = proveParty(deps, text, { typ: 'query+jwt', maxBytes: MAX_QUERY_BYTES }, progress)
+    leave = deps.limits.enter(proven.party)
     const claims = readClaims('query+jwt', proven.token.claims)
     return { kind: 'answered', answer: await answer(deps, proven, claims) }
   } catch (thrown) {
     const error = asHubError(thrown)
     // As it was thrown: who binds this tells an outage by its cause.
     if (error.retriable) throw thrown
-    return deps.refuse(error, progress)
+    return await deps.refuse(error, progress)
+  } finally {
+    leave?.()
   }
 }
 
@@ -106,6 +112,7 @@ async function answer(deps: QueryDeps, proven: Proven, claims: QueryClaims): Pro
     answeredAtMs: nowMs,
   })
   if (!recorded) throw new HubError('query.replayed')
+  requireStanding(deps.register, proven)
   return signed
 }
 
@@ -134,6 +141,7 @@ function judge(deps: QueryDeps, proven: Proven, claims: QueryClaims, nowMs: numb
     )
   }
   const principal = deps.register.party(claims.obo ?? claims.iss)
+  if (principal?.status === 'suspended') throw new HubError('party.suspended')
   const mayAsk = contract.providers.some((provider) =>
     'party' in provider ? provider.party === principal?.id : principal?.roles.includes(provider.role) === true,
   )

@@ -13,6 +13,7 @@ import type { Signer } from '#trust/sign.ts'
 import type { Committed, Committer } from './committer.ts'
 import type { Digests } from './digests.ts'
 import { type Observe, observed } from './judged.ts'
+import type { PartyLimits } from './party-limits.ts'
 import type { PartyRegister } from './party-register.ts'
 import { planDeliveries, projectDocument } from './plan.ts'
 import { type Progress, type Proven, proveParty } from './prove.ts'
@@ -24,6 +25,7 @@ export interface AcceptDeps {
   readonly clock: Clock
   readonly contracts: ContractSet
   readonly register: PartyRegister
+  readonly limits: PartyLimits
   readonly digests: Digests
   readonly signer: Signer
   readonly committer: Committer
@@ -55,7 +57,7 @@ export const MAX_TOKEN_BYTES = 1_048_576
  * The one acceptance path (DESIGN §5a): prove → claims → contract → right → schema → rules → commit. Everything up
  * to the commit is synchronous, so exchanges submitted one after the other are queued in that order.
  *
- * Throws only what is nobody's fault and may pass: `hub.busy`, `hub.store_unavailable`. Nothing was accepted then,
+ * Throws only what may pass: `hub.busy`, `hub.store_unavailable`, `limit.exceeded`. Nothing was accepted then,
  * or the outcome is unknown and the same jti is safe.
  */
 export function accept(deps: AcceptDeps, text: string, arrival?: Arrival): Promise<Acceptance> {
@@ -76,9 +78,18 @@ async function acceptOrRefuse(
   progress: Progress,
 ): Promise<Acceptance> {
   let claims: ExchangeClaims | undefined
+  let leave: (() => void) | undefined
+  // The Kafka door reads at the hub's own pace, and its brokers have quotas.
+  const limits = arrival === undefined ? deps.limits : undefined
   try {
-    const proven = proveParty(deps.register, text, { typ: 'exchange+jwt', maxBytes: MAX_TOKEN_BYTES }, progress)
+    const proven = proveParty(
+      { register: deps.register, limits },
+      text,
+      { typ: 'exchange+jwt', maxBytes: MAX_TOKEN_BYTES },
+      progress,
+    )
     if (arrival !== undefined && arrival.party !== proven.party.id) throw new HubError('token.topic_foreign')
+    leave = limits?.enter(proven.party)
     claims = readClaims('exchange+jwt', proven.token.claims)
     const row = judge(deps, proven, claims, arrival?.atMs ?? deps.clock())
     return toAcceptance(await deps.committer.submit(row))
@@ -86,8 +97,10 @@ async function acceptOrRefuse(
     const error = asHubError(thrown)
     if (error.retriable) throw error
     const original = claims && (await findOriginal(deps, claims))
-    if (original === 'conflict') return deps.refuse(new HubError('exchange.conflict'), progress)
-    return original ?? deps.refuse(error, progress)
+    if (original === 'conflict') return await deps.refuse(new HubError('exchange.conflict'), progress)
+    return original ?? (await deps.refuse(error, progress))
+  } finally {
+    leave?.()
   }
 }
 

@@ -1,33 +1,35 @@
 import type { Clock } from '#kernel/clock.ts'
 import { violated } from '#kernel/errors.ts'
 import { checkAudience, checkFreshness, readClaims } from '#trust/claims.ts'
-import type { Party, PartyRegister } from './party-register.ts'
-import { proveParty } from './prove.ts'
+import type { PartyLimits } from './party-limits.ts'
+import type { PartyRegister } from './party-register.ts'
+import { type Proven, proveParty } from './prove.ts'
 
 export interface AuthenticateDeps {
   readonly hubId: string
   readonly clock: Clock
   readonly register: PartyRegister
+  readonly limits: PartyLimits
+}
+
+export interface AuthenticatedRequest {
+  readonly method: string
+  readonly url: string
+  readonly maxAgeSeconds: number
+  /** `pending` when the request is the proof that its sender holds a key; default active. */
+  readonly keyState?: 'active' | 'pending'
 }
 
 const MAX_REQUEST_TOKEN_BYTES = 4_096
 
 /**
- * The party behind a `request+jwt` Bearer token (PROTOCOL): bound to method and URL (RFC 9449 §4.2, without query),
+ * Who is behind a `request+jwt` Bearer token (PROTOCOL): bound to method and URL (RFC 9449 §4.2, without query),
  * repeatable until exp. Throws HubError `token.*`, `party.suspended`.
  */
-export function authenticate(
-  deps: AuthenticateDeps,
-  token: string,
-  request: { readonly method: string; readonly url: string; readonly maxAgeSeconds: number },
-): Party {
-  const { token: parsed, party } = proveParty(
-    deps.register,
-    token,
-    { typ: 'request+jwt', maxBytes: MAX_REQUEST_TOKEN_BYTES },
-    {},
-  )
-  const claims = readClaims('request+jwt', parsed.claims)
+export function authenticate(deps: AuthenticateDeps, token: string, request: AuthenticatedRequest): Proven {
+  const { keyState = 'active' } = request
+  const proven = proveParty(deps, token, { typ: 'request+jwt', maxBytes: MAX_REQUEST_TOKEN_BYTES, keyState }, {})
+  const claims = readClaims('request+jwt', proven.token.claims)
   checkAudience(claims, deps.hubId)
   checkFreshness(claims, { nowMs: deps.clock(), maxAgeSeconds: request.maxAgeSeconds })
   if (claims.htm !== request.method) {
@@ -36,5 +38,5 @@ export function authenticate(
   if (claims.htu !== request.url) {
     throw violated('token.claims_invalid', '/htu', 'htu', `htu 应为 ${request.url}`, `htu must be ${request.url}`)
   }
-  return party
+  return proven
 }

@@ -12,6 +12,16 @@ export interface Party {
   /** Whether it sends through its topic `dx.in.<party>` as well as by HTTP. */
   readonly busDoor: boolean
   readonly status: 'active' | 'suspended'
+  /** Its own limits; undefined where the hub's defaults hold. */
+  readonly limits: { readonly [Limit in keyof PartyLimit]: number | undefined }
+}
+
+/** What one party may do at one gateway. */
+export interface PartyLimit {
+  readonly perSecond: number
+  readonly bytesPerSecond: number
+  /** Requests and lines that are not answered yet. */
+  readonly inFlight: number
 }
 
 export interface RegisteredKey {
@@ -19,6 +29,8 @@ export interface RegisteredKey {
   /** The agent that holds this key for the party, or undefined when the party holds it itself. */
   readonly agent: string | undefined
   readonly state: 'pending' | 'active' | 'verify-only' | 'retired' | 'revoked'
+  /** Unix milliseconds. */
+  readonly stateSinceMs: number
   readonly publicKey: PublicKey
 }
 

@@ -3,6 +3,7 @@ import { ORIGINS, type Origin } from '#kernel/origin.ts'
 import type { TokenType } from '#trust/claims.ts'
 import { type CompactToken, parseCompact } from '#trust/compact.ts'
 import { verifySignature } from '#trust/verify.ts'
+import type { PartyLimits } from './party-limits.ts'
 import type { Party, PartyRegister, RegisteredKey } from './party-register.ts'
 
 /** How far a token came; a refusal says and records only what was reached. */
@@ -19,14 +20,28 @@ export interface Proven {
   readonly key: RegisteredKey
 }
 
+export interface ProveDeps {
+  readonly register: PartyRegister
+  /** Undefined at a door that reads at the hub's own pace. */
+  readonly limits: PartyLimits | undefined
+}
+
+interface Expected {
+  readonly typ: TokenType
+  readonly maxBytes: number
+  /** The least state of the key, default active; `pending` for the proof that the holder has its private half. */
+  readonly keyState?: 'active' | 'pending'
+}
+
 /**
  * The front half of every way in: strict parse → typ → kid's owner is iss → pinned algorithm → signature over the
- * bytes that arrived → the party may act. Throws HubError `token.*`, `party.suspended`.
+ * bytes that arrived → the party has some of its allowance left and may act. Throws HubError `token.*`,
+ * `limit.exceeded`, `party.suspended`.
  */
 export function proveParty(
-  register: PartyRegister,
+  { register, limits }: ProveDeps,
   text: string,
-  expected: { readonly typ: TokenType; readonly maxBytes: number },
+  expected: Expected,
   progress: Progress,
 ): Proven {
   const token = parseCompact(text, expected.maxBytes)
@@ -34,16 +49,35 @@ export function proveParty(
   if (token.header.typ !== expected.typ) {
     throw violated('token.type_wrong', '/typ', 'typ', `typ 应为 ${expected.typ}`, `typ must be ${expected.typ}`)
   }
+  limits?.requireAllowance(token.claims['iss'])
   const key = register.key(token.header.kid)
   if (key === undefined) throw new HubError('token.key_unknown')
   if (token.claims['iss'] !== key.party) throw new HubError('token.key_foreign')
-  if (key.state !== 'active') throw new HubError('token.key_inactive')
+  if (!isUsable(key, expected.keyState ?? 'active', token)) throw new HubError('token.key_inactive')
   verifySignature(token, key.publicKey)
   const party = register.party(key.party)
   if (party === undefined) throw new HubError('token.key_unknown')
   progress.party = party
+  limits?.spend(party, text.length)
   if (party.status === 'suspended') throw new HubError('party.suspended')
   return { token, party, key }
+}
+
+/** A key that was followed by another one, `verify-only`, still serves for what was signed before. */
+function isUsable(key: RegisteredKey, least: 'active' | 'pending', { claims }: CompactToken): boolean {
+  if (key.state === 'active' || key.state === least) return true
+  const iat = claims['iat']
+  return key.state === 'verify-only' && typeof iat === 'number' && iat * 1_000 < key.stateSinceMs
+}
+
+/**
+ * Once more, when an answer took time: throws what `proveParty` would throw by now, so that an answer under way is
+ * withheld from a party that was suspended or lost its key meanwhile.
+ */
+export function requireStanding(register: PartyRegister, { token, party }: Pick<Proven, 'token' | 'party'>): void {
+  const key = register.key(token.header.kid)
+  if (key === undefined || !isUsable(key, 'active', token)) throw new HubError('token.key_inactive')
+  if (register.party(party.id)?.status !== 'active') throw new HubError('party.suspended')
 }
 
 /** How an exchange came to be signed; stated in its receipt, status and case. */

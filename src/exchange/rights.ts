@@ -1,5 +1,5 @@
 import type { Contract } from '#contracts/contract.ts'
-import { violated } from '#kernel/errors.ts'
+import { HubError, violated } from '#kernel/errors.ts'
 import { atPointer } from '#kernel/json.ts'
 import type { Origin } from '#kernel/origin.ts'
 import type { ExchangeClaims } from '#trust/claims.ts'
@@ -8,7 +8,8 @@ import { originOf, originSuffices, type Proven } from './prove.ts'
 
 /**
  * The right to send under a contract: the principal's role or name among its providers, a mandate where somebody acts
- * for it, and an origin that suffices. Returns the origin. Throws `right.*` and names the right that is missing.
+ * for it, and an origin that suffices. Returns the origin. Throws `party.suspended`, and `right.*`, which names what is
+ * missing.
  */
 export function checkRight(
   register: PartyRegister,
@@ -27,6 +28,7 @@ export function checkRight(
       `no mandate to send ${contract.ref} for ${claims.obo}`,
     )
   }
+  if (principal?.status === 'suspended') throw new HubError('party.suspended')
   const provides = contract.providers.some((provider) =>
     'party' in provider ? provider.party === principal?.id : principal?.roles.includes(provider.role) === true,
   )

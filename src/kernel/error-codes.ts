@@ -127,6 +127,20 @@ export const ERROR_CODES = Object.freeze({
     '联系枢纽安全管理员恢复',
     "Ask the hub's security administrator to resume the party",
   ),
+  'party.unknown': text(
+    false,
+    '没有登记这一方',
+    'No such party is registered',
+    '以 dianqiao party ls 核对单位编号',
+    'Check the id with dianqiao party ls',
+  ),
+  'party.exists': text(
+    false,
+    '该单位编号已被登记',
+    'A party with this id is registered already',
+    '换用其他编号；已登记的单位不会被覆盖',
+    'Choose another id; a registered party is never overwritten',
+  ),
   'right.missing': text(
     false,
     '缺少所需权限',
@@ -315,6 +329,13 @@ export const ERROR_CODES = Object.freeze({
     'No grant covers this purpose and these fields',
     '按 violations 中的授权要素申请',
     'Apply for the grant that violations describe',
+  ),
+  'query.cap_reached': text(
+    false,
+    '今日查询次数已达授权上限',
+    'The day’s cap of the grant is reached',
+    '次日（北京时间）再查，或申请更高上限',
+    'Ask again on the next day (Asia/Shanghai), or apply for a higher cap',
   ),
   'limit.exceeded': text(
     true,

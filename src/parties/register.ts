@@ -96,6 +96,11 @@ function index(rows: RegisterRows): Picture {
     channel: row.channel,
     busDoor: row.bus_door,
     status: row.status,
+    limits: {
+      perSecond: row.limit_per_second ?? undefined,
+      bytesPerSecond: row.limit_bytes_per_second ?? undefined,
+      inFlight: row.limit_in_flight ?? undefined,
+    },
   }))
   return {
     version: rows.version,
@@ -107,6 +112,7 @@ function index(rows: RegisterRows): Picture {
           party: row.party,
           agent: row.agent ?? undefined,
           state: row.state,
+          stateSinceMs: row.state_since.getTime(),
           publicKey: importPublicJwk(row.public_jwk),
         },
       ]),
@@ -117,7 +123,7 @@ function index(rows: RegisterRows): Picture {
       (a, b) => Number(b.is_override) - Number(a.is_override) || b.prefix.length - a.prefix.length,
     ),
     platforms: parties
-      .filter((party) => party.roles.includes('approval-platform') && party.status === 'active')
+      .filter((party) => party.roles.includes('approval-platform'))
       .flatMap((party) => party.divisions.map((division) => ({ division, party: party.id }))),
   }
 }

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { parseYaml } from '#contracts/contract-file.ts'
 import { divisionCodeFault, usccFault } from '#contracts/formats.ts'
@@ -37,21 +37,21 @@ const UTILITY_AREAS = z.strictObject({
   ),
 })
 
+const PARTY = z.strictObject({
+  id: partyId,
+  name: z.strictObject({ zh: name, en: name }),
+  aliases: z.array(name),
+  level: z.enum(['region', 'league', 'county']),
+  divisions: z.array(division).min(1),
+  roles: z.array(label).min(1),
+  uscc: uscc.optional(),
+  channel: z.enum(['bus', 'inbox']),
+  /** Whether it also sends through its topic dx.in.<party>. */
+  busDoor: z.boolean().default(false),
+})
+
 const PARTIES = z.strictObject({
-  parties: z.array(
-    z.strictObject({
-      id: partyId,
-      name: z.strictObject({ zh: name, en: name }),
-      aliases: z.array(name),
-      level: z.enum(['region', 'league', 'county']),
-      divisions: z.array(division).min(1),
-      roles: z.array(label).min(1),
-      uscc: uscc.optional(),
-      channel: z.enum(['bus', 'inbox']),
-      /** Whether it also sends through its topic dx.in.<party>. */
-      busDoor: z.boolean().default(false),
-    }),
-  ),
+  parties: z.array(PARTY),
   mandates: z.array(
     z.strictObject({
       agent: partyId,
@@ -83,7 +83,7 @@ const RESULTS = z.strictObject({ results: messages })
 
 type SeedDivision = z.infer<typeof DIVISIONS>['divisions'][number]
 type SeedUtilityAreas = Pick<z.infer<typeof UTILITY_AREAS>, 'areas' | 'overrides'>
-type SeedParty = z.infer<typeof PARTIES>['parties'][number]
+export type SeedParty = z.infer<typeof PARTY>
 type SeedMandate = z.infer<typeof PARTIES>['mandates'][number]
 type SeedGrant = z.infer<typeof PARTIES>['grants'][number]
 
@@ -137,7 +137,7 @@ export function readSeeds(dir: string): SeedData {
 }
 
 const seedFault = (file: string, at: string, rule: string, zh: string, en: string): Violation => ({
-  pointer: `seeds/${file}#${at}`,
+  pointer: `${file}#${at}`,
   rule,
   message: { zh, en },
 })
@@ -159,6 +159,14 @@ function readSeed<T>(dir: string, file: string, shape: z.ZodType<T>, faults: Vio
     faults.push(seedFault(file, at, issue.code, `数据有误：${issue.message}`, issue.message))
   }
   return undefined
+}
+
+/** A party's YAML file, in the shape of an entry of `seeds/parties.yaml`. Throws `seed.invalid` with every fault. */
+export function readPartyFile(file: string): SeedParty {
+  const faults: Violation[] = []
+  const party = readSeed(dirname(file), basename(file), PARTY, faults)
+  if (party === undefined) throw new HubError('seed.invalid', { violations: faults })
+  return party
 }
 
 /** Ids that occur twice, and names of parties, utilities and divisions that no row defines. */

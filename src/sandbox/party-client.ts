@@ -46,6 +46,8 @@ export interface PartyClient {
   ask(input: QueryInput): Promise<HubAnswer>
   /** GET with a fresh request token. */
   get(path: string): Promise<{ status: number; body: JsonObject }>
+  /** Proves to the hub that this party has the private half of its key. */
+  prove(): Promise<{ status: number; body: JsonObject }>
 }
 
 const LIFE_SECONDS = 300
@@ -65,6 +67,14 @@ export async function openPartyClient(hubUrl: string, hubId: string, id: string,
     return readAnswer(hub, token, await fetch(`${hubUrl}${path}`, { method: 'POST', headers, body: token }))
   }
 
+  async function request(method: 'GET' | 'POST', path: string): Promise<{ status: number; body: JsonObject }> {
+    const url = new URL(path, hubUrl)
+    const claims = { ...registered(60), htm: method, htu: `${hubUrl}${url.pathname}` }
+    const authorization = `Bearer ${signer.sign('request+jwt', claims)}`
+    const response = await fetch(url, { method, headers: { authorization } })
+    return { status: response.status, body: (await response.json()) as JsonObject }
+  }
+
   return {
     id,
     exchangeToken,
@@ -72,13 +82,8 @@ export async function openPartyClient(hubUrl: string, hubId: string, id: string,
     pushToken: (token) => post('/v1/exchanges', token),
     ask: (input) =>
       post('/v1/queries', signer.sign('query+jwt', { ...registered(LIFE_SECONDS), ...PURPOSE, ...present(input) })),
-    async get(path) {
-      const url = new URL(path, hubUrl)
-      const claims = { ...registered(60), htm: 'GET', htu: `${hubUrl}${url.pathname}` }
-      const authorization = `Bearer ${signer.sign('request+jwt', claims)}`
-      const response = await fetch(url, { headers: { authorization } })
-      return { status: response.status, body: (await response.json()) as JsonObject }
-    },
+    get: (path) => request('GET', path),
+    prove: () => request('POST', '/v1/keys/proof'),
   }
 }
 

@@ -11,14 +11,20 @@ interface PartyRow {
   readonly channel: 'bus' | 'inbox'
   readonly bus_door: boolean
   readonly status: 'active' | 'suspended'
+  readonly limit_per_second: number | null
+  readonly limit_bytes_per_second: number | null
+  readonly limit_in_flight: number | null
 }
+
+export type KeyState = 'pending' | 'active' | 'verify-only' | 'retired' | 'revoked'
 
 interface PartyKeyRow {
   readonly kid: string
   readonly party: string
   readonly agent: string | null
   readonly public_jwk: { [member: string]: string }
-  readonly state: 'pending' | 'active' | 'verify-only' | 'retired' | 'revoked'
+  readonly state: KeyState
+  readonly state_since: Date
 }
 
 export interface MandateRow {
@@ -69,30 +75,53 @@ export async function readRegister(db: Db): Promise<RegisterRows> {
     .setIsolationLevel('repeatable read')
     .execute(async (tx) => ({
       version: await registerVersion(tx),
-      parties: (await sql<PartyRow>`SELECT * FROM party`.execute(tx)).rows,
-      keys: (await sql<PartyKeyRow>`SELECT kid, party, agent, public_jwk, state FROM party_key`.execute(tx)).rows,
+      parties: (
+        await sql<PartyRow>`SELECT *, limit_bytes_per_second::float8 AS limit_bytes_per_second FROM party`.execute(tx)
+      ).rows,
+      keys: (
+        await sql<PartyKeyRow>`SELECT kid, party, agent, public_jwk, state, state_since FROM party_key`.execute(tx)
+      ).rows,
       mandates: (await sql<MandateRow>`SELECT * FROM mandate`.execute(tx)).rows,
       grants: (await sql<GrantRow>`SELECT * FROM access_grant`.execute(tx)).rows,
       areas: (await sql<UtilityAreaRow>`SELECT * FROM utility_area`.execute(tx)).rows,
     }))
 }
 
+export async function partyExists(db: Db, id: string): Promise<boolean> {
+  return (await sql`SELECT FROM party WHERE id = ${id}`.execute(db)).rows.length > 0
+}
+
 export interface PartyKeyInput {
   readonly kid: string
   readonly party: string
-  readonly agent?: string
+  readonly agent?: string | undefined
   readonly publicJwk: object
+  /** Default active; pending until its holder proved that it has the private half. */
+  readonly state?: 'pending' | 'active'
 }
 
-/** Registers a public key; registering the same key of the same party again changes nothing. */
-export async function insertPartyKey(db: Db, key: PartyKeyInput): Promise<void> {
-  await sql`
-    INSERT INTO party_key (kid, party, agent, public_jwk)
-    VALUES (${key.kid}, ${key.party}, ${key.agent ?? null}, ${JSON.stringify(key.publicJwk)})
+/** Registers a public key of a registered party; false when this key is registered already, for whomever, which changes nothing. */
+export async function insertPartyKey(db: Db, key: PartyKeyInput): Promise<boolean> {
+  const result = await sql`
+    INSERT INTO party_key (kid, party, agent, public_jwk, state)
+    VALUES (${key.kid}, ${key.party}, ${key.agent ?? null}, ${JSON.stringify(key.publicJwk)}, ${key.state ?? 'active'})
     ON CONFLICT (kid) DO NOTHING`.execute(db)
+  return Number(result.numAffectedRows ?? 0n) > 0
 }
 
 type Period = { readonly validFrom: Date; readonly validTo: Date | null }
+
+interface PartyInput {
+  readonly id: string
+  readonly zh: string
+  readonly en: string
+  readonly aliases: readonly string[]
+  readonly level: string
+  readonly divisions: readonly string[]
+  readonly roles: readonly string[]
+  readonly channel: string
+  readonly busDoor: boolean
+}
 
 export interface RegisterInput {
   readonly divisions: readonly {
@@ -101,17 +130,7 @@ export interface RegisterInput {
     readonly en: string
     readonly parent?: string | undefined
   }[]
-  readonly parties: readonly {
-    readonly id: string
-    readonly zh: string
-    readonly en: string
-    readonly aliases: readonly string[]
-    readonly level: string
-    readonly divisions: readonly string[]
-    readonly roles: readonly string[]
-    readonly channel: string
-    readonly busDoor: boolean
-  }[]
+  readonly parties: readonly PartyInput[]
   readonly areas: readonly (Period & {
     readonly prefix: string
     readonly utility: string
@@ -132,18 +151,22 @@ export interface RegisterInput {
   })[]
 }
 
+/** Registers a party; false when its id is taken, which changes nothing. */
+export async function insertParty(tx: Tx, party: PartyInput): Promise<boolean> {
+  const result = await sql`
+    INSERT INTO party (id, name_zh, name_en, name_aliases, level, divisions, roles, channel, bus_door)
+    VALUES (${party.id}, ${party.zh}, ${party.en}, ${party.aliases}, ${party.level}, ${party.divisions}, ${party.roles},
+            ${party.channel}, ${party.busDoor})
+    ON CONFLICT DO NOTHING`.execute(tx)
+  return Number(result.numAffectedRows ?? 0n) > 0
+}
+
 /** Adds what is not there yet and changes nothing that is: what operators changed since stays. */
 export async function insertRegister(tx: Tx, input: RegisterInput): Promise<void> {
   for (const { code, zh, en, parent } of input.divisions) {
     await sql`INSERT INTO division VALUES (${code}, ${zh}, ${en}, ${parent ?? null}) ON CONFLICT DO NOTHING`.execute(tx)
   }
-  for (const one of input.parties) {
-    await sql`
-      INSERT INTO party (id, name_zh, name_en, name_aliases, level, divisions, roles, channel, bus_door)
-      VALUES (${one.id}, ${one.zh}, ${one.en}, ${one.aliases}, ${one.level}, ${one.divisions}, ${one.roles},
-              ${one.channel}, ${one.busDoor})
-      ON CONFLICT DO NOTHING`.execute(tx)
-  }
+  for (const one of input.parties) await insertParty(tx, one)
   for (const { prefix, utility, validFrom, validTo, isOverride } of input.areas) {
     await sql`
       INSERT INTO utility_area (prefix, utility, valid_from, valid_to, is_override)

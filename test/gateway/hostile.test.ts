@@ -6,6 +6,7 @@ import type { Contract } from '#contracts/contract.ts'
 import { loadContracts } from '#contracts/load.ts'
 import { accept } from '#exchange/accept.ts'
 import { createDigests } from '#exchange/digests.ts'
+import { createPartyLimits } from '#exchange/party-limits.ts'
 import type { PartyRegister } from '#exchange/party-register.ts'
 import { createRefuse } from '#exchange/refuse.ts'
 import { createGateway } from '#gateway/http/app.ts'
@@ -63,13 +64,14 @@ function corpusGateway(recorded: RefusalRow[]) {
     channel: 'inbox' as const,
     busDoor: false,
     status: 'active' as const,
+    limits: { perSecond: undefined, bytesPerSecond: undefined, inFlight: undefined },
   })
   const register: PartyRegister = {
     party,
     parties: unused,
     key(kid) {
       const found = registered.get(kid)
-      return found && { party: found.party, agent: undefined, state: 'active', publicKey: found.key }
+      return found && { party: found.party, agent: undefined, state: 'active', stateSinceMs: 0, publicKey: found.key }
     },
     hasMandate: () => true,
     actsFor: unused,
@@ -89,6 +91,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     clock,
     contracts,
     register,
+    limits: createPartyLimits(clock, { perSecond: 1e6, bytesPerSecond: 1e9, inFlight: 1e6 }),
     signer,
     refuse,
     digests: createDigests(Buffer.alloc(32)),
@@ -105,6 +108,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     accept: (token) => accept(deps, token),
     query: unused,
     authenticate: unused,
+    activateKey: unused,
     status: unused,
     pull: unused,
     caseProgress: unused,
@@ -219,6 +223,7 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
       authenticate: () => {
         throw new Error(secret)
       },
+      activateKey: broken,
       status: broken,
       pull: broken,
       caseProgress: broken,

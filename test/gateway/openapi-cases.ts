@@ -8,6 +8,7 @@ import { type Line, openLine } from './outage.ts'
 const JWT = 'application/jwt'
 export const NDJSON = 'application/x-ndjson'
 const COMPANY = '91150402MADEM002XN'
+const PROOF = '/v1/keys/proof'
 const TOO_LONG = 'x'.repeat(65)
 
 export interface World {
@@ -67,6 +68,15 @@ type Cases = Readonly<Record<number, (world: World) => Promise<Answer>>>
 
 /** For every operation and every status that it declares, a request that is answered so. */
 export const CASES: Readonly<Record<string, Cases>> = {
+  proveKey: {
+    200: (w) => w.platform.command(PROOF),
+    401: (w) => w.hub.request(PROOF, { method: 'POST' }),
+    403: (w) => w.suspended.command(PROOF),
+    413: (w) => w.platform.command(PROOF, { padding: 'x'.repeat(5_000) }),
+    422: (w) => w.platform.command(PROOF, { htm: 'GET' }),
+    429: (w) => w.exhausted(PROOF, { method: 'POST' }),
+    503: (w) => whileCut(w, () => w.platform.command(PROOF)),
+  },
   pushExchange: {
     202: (w) => w.platform.push(result(newNumber())),
     200: (w) => {

@@ -196,6 +196,7 @@ withDatabase('the server on a port', (databaseUrl) => {
       },
       query: unused,
       authenticate: unused,
+      activateKey: unused,
       status: unused,
       pull: unused,
       caseProgress: unused,

@@ -189,10 +189,10 @@ describe('readSeeds', () => {
       rmSync(join(dir, 'results.yaml'))
     })
     expect(found).toEqual([
-      'seeds/divisions.yaml#/divisions/1/code',
-      'seeds/utility-areas.yaml#',
-      'seeds/parties.yaml#/parties/2/uscc',
-      'seeds/results.yaml#',
+      'divisions.yaml#/divisions/1/code',
+      'utility-areas.yaml#',
+      'parties.yaml#/parties/2/uscc',
+      'results.yaml#',
     ])
   })
 
@@ -203,9 +203,9 @@ describe('readSeeds', () => {
       edit(dir, 'results.yaml', 'sender: platform-hohhot', 'sender: platform-moon')
     })
     expect(found).toEqual([
-      'seeds/utility-areas.yaml#/areas/3/utility',
-      'seeds/parties.yaml#/mandates/0/principal',
-      'seeds/results.yaml#/results/2/sender',
+      'utility-areas.yaml#/areas/3/utility',
+      'parties.yaml#/mandates/0/principal',
+      'results.yaml#/results/2/sender',
     ])
   })
 })

@@ -51,13 +51,16 @@ export interface TestParty {
   push(message: Message, claims?: object): Promise<Answer>
   ask(claims: object): Promise<Answer>
   get(path: string, claims?: object): Promise<Answer>
+  /** POST without a body, with a request token. */
+  command(path: string, claims?: object): Promise<Answer>
 }
 
 export interface TestHub {
   readonly core: Core
   readonly app: OpenAPIHono
   readonly logged: LogEntry[]
-  party(id: string): TestParty
+  /** `signer`: another key than the one it was seeded with. */
+  party(id: string, signer?: Signer): TestParty
   post(path: string, body: NonNullable<RequestInit['body']>, headers?: Record<string, string>): Promise<Answer>
   request(path: string, init?: RequestInit): Promise<Answer>
   /** The claims of a token that a published key of the hub signed; throws for any other. */
@@ -67,10 +70,18 @@ export interface TestHub {
   close(): Promise<void>
 }
 
+/** What a test of something else sends is not slowed down. */
+const UNLIMITED = {
+  UNPROVEN_BURST: '100000',
+  PARTY_PER_SECOND: '1000000',
+  PARTY_BYTES_PER_SECOND: '1000000000',
+  PARTY_IN_FLIGHT: '100000',
+}
+
 /** Core and gateway in this process, seeded, on a migrated database; no port is opened and no loop runs. */
 export async function openTestHub(databaseUrl: string, env: Record<string, string> = {}): Promise<TestHub> {
   const dataDir = mkdtempSync(join(tmpdir(), 'dianqiao-hub-'))
-  const config = readConfig({ DATA_DIR: dataDir, HUB_ID, PUBLIC_URL: HUB_URL, UNPROVEN_BURST: '100000', ...env }, false)
+  const config = readConfig({ DATA_DIR: dataDir, HUB_ID, PUBLIC_URL: HUB_URL, ...UNLIMITED, ...env }, false)
   await prepare(config, databaseUrl)
   const logged: LogEntry[] = []
   const core = await openCore(config, databaseUrl, (entry) => logged.push(entry))
@@ -93,8 +104,7 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
     logged,
     request,
     post,
-    party(id) {
-      const signer = readPartySigner(config.partyKeysDir, id)
+    party(id, signer = readPartySigner(config.partyKeysDir, id)) {
       if (signer === undefined) throw new Error(`no seeded key of ${id}`)
       return partyOf(id, signer, request, post)
     },
@@ -133,6 +143,11 @@ function partyOf(id: string, signer: Signer, request: TestHub['request'], post: 
       ...claims,
     })
   const exchange = (message: Message, claims: object = {}): string => sign('exchange+jwt', { ...message, ...claims })
+  const bearer = (method: string, path: string, claims: object = {}): Promise<Answer> => {
+    const htu = `${HUB_URL}${new URL(path, HUB_URL).pathname}`
+    const token = sign('request+jwt', { htm: method, htu, ...claims })
+    return request(path, { method, headers: { authorization: `Bearer ${token}` } })
+  }
   return {
     id,
     signer,
@@ -140,11 +155,8 @@ function partyOf(id: string, signer: Signer, request: TestHub['request'], post: 
     exchange,
     push: (message, claims) => post('/v1/exchanges', exchange(message, claims)),
     ask: (claims) => post('/v1/queries', sign('query+jwt', claims)),
-    get(path, claims = {}) {
-      const htu = `${HUB_URL}${new URL(path, HUB_URL).pathname}`
-      const token = sign('request+jwt', { htm: 'GET', htu, ...claims })
-      return request(path, { headers: { authorization: `Bearer ${token}` } })
-    },
+    get: (path, claims) => bearer('GET', path, claims),
+    command: (path, claims) => bearer('POST', path, claims),
   }
 }
 

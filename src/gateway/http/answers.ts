@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
+import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
+import type { Proven } from '#exchange/prove.ts'
 import type { Refused } from '#exchange/refuse.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { type Problem, problemOf, statusOf } from '../problem.ts'
@@ -72,17 +74,24 @@ export function requireMediaType(c: Context, expected: string): void {
   }
 }
 
-/** The party behind the Bearer `request+jwt` of this request; who fails to prove one is limited by source. */
-export function bearerParty(deps: GatewayDeps, c: Context, maxAgeSeconds = 60): string {
+/** Who is behind the Bearer `request+jwt` of this request, 60 s old at most; who fails to prove one is limited by source. */
+export function provenBearer(
+  deps: GatewayDeps,
+  c: Context,
+  request: Partial<Pick<AuthenticatedRequest, 'maxAgeSeconds' | 'keyState'>> = {},
+): Proven {
   try {
-    return provenParty(deps, c, maxAgeSeconds)
+    return readBearer(deps, c, request)
   } catch (thrown) {
     const error = asHubError(thrown)
+    if (error.retriable) throw error
     throw limited(deps, c, { kind: 'refused', error, proven: statusOf(error.code) !== 401, refusal: undefined }).error
   }
 }
 
-function provenParty(deps: GatewayDeps, c: Context, maxAgeSeconds: number): string {
+export const bearerParty = (deps: GatewayDeps, c: Context): string => provenBearer(deps, c).party.id
+
+function readBearer(deps: GatewayDeps, c: Context, request: Partial<AuthenticatedRequest>): Proven {
   const header = c.req.header('authorization') ?? ''
   const token = /^Bearer +([^ ]+)$/i.exec(header)?.[1]
   if (token === undefined) {
@@ -95,5 +104,5 @@ function provenParty(deps: GatewayDeps, c: Context, maxAgeSeconds: number): stri
     )
   }
   const url = `${deps.publicUrl()}${new URL(c.req.url).pathname}`
-  return deps.authenticate(token, { method: c.req.method, url, maxAgeSeconds }).id
+  return deps.authenticate(token, { method: c.req.method, url, maxAgeSeconds: 60, ...request })
 }

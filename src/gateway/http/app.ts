@@ -8,6 +8,7 @@ import { logRequests } from './request-log.ts'
 import { pushBatch } from './routes/batch.ts'
 import { pushExchange } from './routes/exchanges.ts'
 import { pullInbox } from './routes/inbox.ts'
+import { proveKey } from './routes/keys.ts'
 import { publicRoutes } from './routes/public.ts'
 import { askQuery } from './routes/queries.ts'
 import { getCase, getExchange } from './routes/status.ts'
@@ -28,6 +29,7 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   getExchange(app, deps)
   getCase(app, deps)
   pullInbox(app, deps)
+  proveKey(app, deps)
   publicRoutes(app, deps)
   app.openAPIRegistry.registerComponent('securitySchemes', 'request', {
     type: 'http',

@@ -4,7 +4,8 @@ import type { Pulled } from '#delivery/pull.ts'
 import type { ExchangeStatus } from '#delivery/status.ts'
 import type { QueryResult } from '#documents/query.ts'
 import type { Acceptance } from '#exchange/accept.ts'
-import type { Party } from '#exchange/party-register.ts'
+import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
+import type { Proven } from '#exchange/prove.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { SourceLimit } from './source-limit.ts'
 
@@ -17,10 +18,12 @@ export interface GatewayDeps {
   readonly contracts: ContractSet
   readonly accept: (token: string) => Promise<Acceptance>
   readonly query: (token: string) => Promise<QueryResult>
-  readonly authenticate: (token: string, request: { method: string; url: string; maxAgeSeconds: number }) => Party
+  readonly authenticate: (token: string, request: AuthenticatedRequest) => Proven
+  /** Makes the pending key of a proven request an active one. */
+  readonly activateKey: (proven: Proven) => Promise<void>
   readonly status: (exchange: string, party: string) => Promise<ExchangeStatus>
-  /** Deliveries for a party and for those it may acknowledge for. */
-  readonly pull: (party: string, limit: number, waitSeconds: number, signal: AbortSignal) => Promise<Pulled[]>
+  /** Deliveries for a party and for those it may acknowledge for, as long as it keeps its standing. */
+  readonly pull: (asker: Proven, limit: number, waitSeconds: number, signal: AbortSignal) => Promise<Pulled[]>
   readonly caseProgress: (number: string, party: string) => Promise<CaseProgress[]>
   readonly jwks: () => object
   /** What keeps this node from serving, empty when it is ready. */

@@ -25,7 +25,7 @@ const PROBLEMS = {
   413: 'Too large',
   415: 'Wrong media type',
   422: 'The claims or the data break the contract',
-  429: 'Too many unproven requests from this source',
+  429: 'Above the allowance of the party, or of this source for what proves no party',
   503: 'It cannot be made durable now; retry with the same jti',
 } as const
 

@@ -56,36 +56,48 @@ function linesOf(text: string): string[] {
   return lines
 }
 
-/** Window by window: what one client sends is never all in memory as work, and its lines keep their order. */
+/**
+ * Window by window: what one client sends is never all in memory as work, and its lines keep their order. After a line
+ * that the hub could not take now, none is tried: it would be let in before the one that its sender sends again.
+ */
 async function* answerLines(deps: GatewayDeps, c: Context, lines: readonly string[]): AsyncGenerator<string> {
+  let stop: HubError | undefined
+  const answer = async (n: number, line: string): Promise<string> => {
+    if (stop !== undefined) return problemLine(deps, n, stop)
+    try {
+      return await answerLine(deps, c, n, line)
+    } catch (thrown) {
+      const error = asHubError(thrown)
+      if (error.retriable && error.code !== 'hub.internal') stop ??= error
+      return problemLine(deps, n, error)
+    }
+  }
   for (let from = 0; from < lines.length; from += WINDOW) {
     const answers: Promise<string>[] = []
     for (const [index, line] of lines.slice(from, from + WINDOW).entries()) {
       if (index % TURN === TURN - 1) await nextTurn()
-      answers.push(answerLine(deps, c, from + index + 1, line))
+      answers.push(answer(from + index + 1, line))
     }
     yield (await Promise.all(answers)).join('')
   }
-  yield `${JSON.stringify({ end: lines.length })}\n`
+  yield lineOf({ end: lines.length })
+}
+
+const lineOf = (answer: object): string => `${JSON.stringify(answer)}\n`
+
+function problemLine(deps: GatewayDeps, n: number, error: HubError): string {
+  const instance = newInstance()
+  if (error.code === 'hub.internal') deps.log({ level: 'error', message: error.code, error: error.cause, instance })
+  return lineOf({ n, problem: problemOf(error, instance) })
 }
 
 async function answerLine(deps: GatewayDeps, c: Context, n: number, line: string): Promise<string> {
-  let answer: object
-  try {
-    const result = await deps.accept(tokenOf(line))
-    if (result.kind === 'accepted') {
-      answer = { n, exchange: result.exchange, receipt: result.receipt, replayed: result.replayed }
-    } else {
-      const { error, refusal } = limited(deps, c, result)
-      answer = { n, problem: problemOf(error, newInstance(), refusal) }
-    }
-  } catch (thrown) {
-    const error = asHubError(thrown)
-    const instance = newInstance()
-    if (error.code === 'hub.internal') deps.log({ level: 'error', message: error.code, error: error.cause, instance })
-    answer = { n, problem: problemOf(error, instance) }
+  const result = await deps.accept(tokenOf(line))
+  if (result.kind === 'accepted') {
+    return lineOf({ n, exchange: result.exchange, receipt: result.receipt, replayed: result.replayed })
   }
-  return `${JSON.stringify(answer)}\n`
+  const { error, refusal } = limited(deps, c, result)
+  return lineOf({ n, problem: problemOf(error, newInstance(), refusal) })
 }
 
 function tokenOf(line: string): string {

@@ -1,5 +1,5 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import { bearerParty } from '../answers.ts'
+import { provenBearer } from '../answers.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { bearer, problems, tokenSchema } from '../schemas.ts'
 
@@ -43,9 +43,9 @@ const route = createRoute({
 
 export function pullInbox(app: OpenAPIHono, deps: GatewayDeps): void {
   app.openapi(route, async (c) => {
-    const party = bearerParty(deps, c, MAX_AGE_SECONDS)
+    const asker = provenBearer(deps, c, { maxAgeSeconds: MAX_AGE_SECONDS })
     const { limit, wait } = c.req.valid('query')
-    const deliveries = await deps.pull(party, Math.max(1, limit), wait, c.req.raw.signal)
+    const deliveries = await deps.pull(asker, Math.max(1, limit), wait, c.req.raw.signal)
     return c.json({ deliveries }, 200, { 'cache-control': 'no-store' }) as never
   })
 }

@@ -1,0 +1,70 @@
+import type { Clock } from '#kernel/clock.ts'
+import { HubError } from '#kernel/errors.ts'
+import { createTokenBuckets } from '#kernel/token-buckets.ts'
+import type { Party, PartyLimit } from './party-register.ts'
+
+/** What one party may take of this gateway, so that its flood leaves the others their share. */
+export interface PartyLimits {
+  /**
+   * Before any cryptography: throws `limit.exceeded` while the party that a token claims to come from has used up its
+   * allowance. Only proven tokens spend it, so nobody can use up another's.
+   */
+  requireAllowance(claimed: unknown): void
+  /** Takes a proven request of so many bytes from the allowance. Throws `limit.exceeded`. */
+  spend(party: Party, bytes: number): void
+  /** Counts a request in; call what it returns when it is answered. Throws `limit.exceeded`. */
+  enter(party: Party): () => void
+}
+
+/** An allowance unused for so long is full. */
+const BURST_SECONDS = 10
+/** Refusals come in stretches, so that what follows in one batch is not let in before what was refused. */
+const STRETCH_MS = 100
+
+export function createPartyLimits(clock: Clock, defaults: PartyLimit): PartyLimits {
+  const requests = createTokenBuckets(clock)
+  const bytes = createTokenBuckets(clock)
+  const closedUntil = new Map<string, number>()
+  const underWay = new Map<string, number>()
+
+  const limitOf = (party: Party, name: keyof PartyLimit): number =>
+    // The hub's own notices are bounded by what caused them.
+    party.roles.includes('hub') ? Number.MAX_SAFE_INTEGER : (party.limits[name] ?? defaults[name])
+  const sizeOf = (perSecond: number) => ({ perSecond, burst: perSecond * BURST_SECONDS })
+
+  return {
+    requireAllowance(claimed) {
+      if (typeof claimed !== 'string') return
+      const until = closedUntil.get(claimed)
+      if (until === undefined) return
+      const waitMs = until - clock()
+      if (waitMs > 0) throw exceeded(waitMs)
+      closedUntil.delete(claimed)
+    },
+    spend(party, count) {
+      const requestSize = sizeOf(limitOf(party, 'perSecond'))
+      const byteSize = sizeOf(limitOf(party, 'bytesPerSecond'))
+      const waitMs = Math.max(requests.waitMs(party.id, requestSize), bytes.waitMs(party.id, byteSize))
+      if (waitMs > 0) {
+        const closedMs = Math.max(waitMs, STRETCH_MS)
+        closedUntil.set(party.id, clock() + closedMs)
+        throw exceeded(closedMs)
+      }
+      requests.take(party.id, requestSize)
+      bytes.take(party.id, byteSize, count)
+    },
+    enter(party) {
+      const count = underWay.get(party.id) ?? 0
+      if (count >= limitOf(party, 'inFlight')) throw exceeded(STRETCH_MS)
+      underWay.set(party.id, count + 1)
+      return () => {
+        const left = (underWay.get(party.id) ?? 1) - 1
+        if (left > 0) underWay.set(party.id, left)
+        else underWay.delete(party.id)
+      }
+    },
+  }
+}
+
+const exceeded = (waitMs: number): HubError =>
+  new HubError('limit.exceeded', { retryAfterSeconds: Math.ceil(waitMs / 1_000) })
