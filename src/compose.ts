@@ -20,18 +20,20 @@ import { answerError } from '#gateway/http/answers.ts'
 import { createGateway } from '#gateway/http/app.ts'
 import { createOperations } from '#gateway/http/operations.ts'
 import { metricsRoute } from '#gateway/http/routes/metrics.ts'
+import { createSourceAddress } from '#gateway/http/source-address.ts'
 import { createSourceLimit } from '#gateway/http/source-limit.ts'
 import type { BusReader } from '#gateway/metric-gauges.ts'
 import type { Metrics } from '#gateway/metrics.ts'
 import { statusOf } from '#gateway/problem.ts'
+import { createBatcher } from '#kernel/batcher.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
 import { activateKey } from '#parties/keys.ts'
 import { type LiveRegister, openRegister } from '#parties/register.ts'
-import { openCaseOf } from '#store/case-queries.ts'
 import { logHead } from '#store/cursor.ts'
 import { type Db, isStoreOutage, openDb, openPool } from '#store/db.ts'
+import { type AccessRow, type CaseQuestion, findCaseDocuments, recordAccesses } from '#store/document-queries.ts'
 import { findReplay, insertRefusal } from '#store/exchange-queries.ts'
 import { clockOffsetMs } from '#store/health-queries.ts'
 import { createCommitBatch } from '#store/log-commit.ts'
@@ -85,6 +87,8 @@ export type Log = (entry: LogEntry) => void
 
 const LANES = 2
 const MIB = 1024 * 1024
+/** Queries are looked up and recorded many at once. */
+const BATCHES = { lanes: 2, maxItems: 128, isItemsFault: (error: unknown) => !isStoreOutage(error) }
 const QUEUE_LIMITS = { rows: 20_000, bytes: 64 * MIB } as const
 
 /** Opens everything on a database whose schema is current and whose register is seeded. */
@@ -186,7 +190,8 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
   const asking = {
     hubId,
     claimsOf,
-    openCaseOf: (question: Parameters<typeof openCaseOf>[1]) => openCaseOf(db, question),
+    findCaseDocuments: createBatcher((questions: readonly CaseQuestion[]) => findCaseDocuments(db, questions), BATCHES),
+    recordAccess: createBatcher((rows: readonly AccessRow[]) => recordAccesses(db, rows), BATCHES),
     observe: core.metrics.queryJudged,
   }
   const app = createGateway({
@@ -195,7 +200,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     clock,
     contracts,
     accept: core.accept,
-    query: outageAware((token: string) => query({ ...core, ...asking }, token)),
+    query: outageAware((token: string, source: string | undefined) => query({ ...core, ...asking }, token, source)),
     authenticate: (token, request) => authenticate({ hubId, clock, register, limits }, token, request),
     activateKey: outageAware((proven: Proven) => activateKey(db, proven)),
     status: outageAware((id: string, party: string) => exchangeStatus(db, id, party)),
@@ -205,6 +210,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
     jwks: core.keyRing.jwks,
     notReady: () => notReady(core),
+    sourceAddress: createSourceAddress(config.trustedProxies),
     unproven: createSourceLimit(clock, config.unprovenPerSecond, config.unprovenBurst),
     log: core.log,
     logsRequests: config.logLevel === 'debug',

@@ -20,6 +20,11 @@ const addresses = z
   .transform((text) => text.split(',').map((address) => address.trim()))
   .pipe(z.array(z.string().regex(/^[^\s:]+:\d{1,5}$/)).min(1))
 
+const networks = z
+  .string()
+  .transform((text) => text.split(',').map((block) => block.trim()))
+  .pipe(z.array(z.cidrv4().or(z.cidrv6())).min(1))
+
 const schema = z.object({
   HUB_ID: z.string().regex(PARTY_ID).default('dianqiao'),
   HOST: z.string().default('127.0.0.1'),
@@ -44,6 +49,7 @@ const schema = z.object({
   CONNECTOR_PROBE_MS: milliseconds.optional(),
   UNPROVEN_PER_SECOND: z.coerce.number().int().min(1).default(200),
   UNPROVEN_BURST: z.coerce.number().int().min(1).default(2_000),
+  TRUSTED_PROXIES: networks.optional(),
   PARTY_PER_SECOND: z.coerce.number().int().min(1).default(500),
   PARTY_BYTES_PER_SECOND: z.coerce.number().int().min(1).default(4_194_304),
   PARTY_IN_FLIGHT: z.coerce.number().int().min(1).default(512),
@@ -111,6 +117,8 @@ export interface Config {
   readonly kafka: KafkaConfig | undefined
   readonly unprovenPerSecond: number
   readonly unprovenBurst: number
+  /** CIDR blocks of balancers whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[]
   /** What a party without limits of its own may do at one gateway. */
   readonly partyLimit: { readonly perSecond: number; readonly bytesPerSecond: number; readonly inFlight: number }
   /** Where this process answers /health and /metrics whatever its roles; without it the gateway's port does. */
@@ -173,6 +181,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     kafka: kafkaOf(v),
     unprovenPerSecond: v.UNPROVEN_PER_SECOND,
     unprovenBurst: v.UNPROVEN_BURST,
+    trustedProxies: v.TRUSTED_PROXIES ?? [],
     partyLimit: {
       perSecond: v.PARTY_PER_SECOND,
       bytesPerSecond: v.PARTY_BYTES_PER_SECOND,

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { asHubError } from '#kernel/errors.ts'
+import type { WhyOptions } from './grants.ts'
 import { printError } from './output.ts'
 import { type Answer, wholeNumber } from './program-options.ts'
 import { addParties } from './program-parties.ts'
@@ -42,6 +43,7 @@ function createProgram(answer: Answer): Command {
   )
   addTopics(program.command('topics').description('Kafka topics of the parties'))
   addParties(program.command('party').description('the register of parties, their keys, standing and limits'), answer)
+  addGrants(program.command('grant').description('who may ask what, for which purpose'), answer)
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program
@@ -147,6 +149,19 @@ function addTopics(topics: Command): void {
     .command('ls')
     .description('the generations of each outbound topic and what they still hold')
     .action(async () => (await import('./topics.ts')).list())
+}
+
+function addGrants(grants: Command, answer: Answer): void {
+  grants
+    .command('why')
+    .description('every grant that a query would be judged by, and why it covers the query or not')
+    .requiredOption('--party <id>', 'who asks, or for whom')
+    .requiredOption('--contract <name@major>', 'the query contract')
+    .requiredOption('--purpose <purpose>', 'as in the query')
+    .requiredOption('--legal-basis <basis>', 'consent, mandate, duty or contract')
+    .option('--field <name...>', 'fields that would be asked for; default all that are granted')
+    .option('--source <address>', 'IP address it would come from')
+    .action(async (options: WhyOptions) => answer(await (await import('./grants.ts')).why(options)))
 }
 
 function addFiles(program: Command, answer: Answer): void {

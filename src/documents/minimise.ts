@@ -6,8 +6,14 @@ export function minimise(data: JsonObject, fields: readonly string[]): JsonObjec
   return Object.fromEntries(Object.entries(data).filter(([name]) => granted.has(name)))
 }
 
+const DAY_MS = 86_400_000
+const SHANGHAI_MS = 8 * 3_600_000
+
 /** The day in Asia/Shanghai (UTC+8, no daylight saving since 1991), YYYY-MM-DD. */
-const shanghaiDay = (ms: number): string => new Date(ms + 8 * 3_600_000).toISOString().slice(0, 10)
+export const shanghaiDay = (ms: number): string => new Date(ms + SHANGHAI_MS).toISOString().slice(0, 10)
+
+export const secondsToShanghaiMidnight = (ms: number): number =>
+  Math.ceil((DAY_MS - ((ms + SHANGHAI_MS) % DAY_MS)) / 1_000)
 
 /** Expiry is the clock's, not the issuer's: an ACTIVE document past its last day is EXPIRED. */
 export function statusAt(status: string, validTo: string | null, nowMs: number): string {

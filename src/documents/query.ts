@@ -12,14 +12,20 @@ import { type Clock, numericDate } from '#kernel/clock.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
-import type { Db } from '#store/db.ts'
-import { type DocumentFound, findDocuments, insertAccess } from '#store/document-queries.ts'
+import type {
+  AccessOutcome,
+  AccessRow,
+  CapScope,
+  CaseDocuments,
+  CaseQuestion,
+  DocumentFound,
+} from '#store/document-queries.ts'
 import { type AnswerDocument, checkAudience, checkFreshness, type QueryClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
-import { minimise, statusAt, textAt } from './minimise.ts'
+import { grantFor } from './grants.ts'
+import { minimise, secondsToShanghaiMidnight, shanghaiDay, statusAt, textAt } from './minimise.ts'
 
 export interface QueryDeps {
-  readonly db: Db
   readonly hubId: string
   readonly clock: Clock
   readonly contracts: ContractSet
@@ -29,36 +35,41 @@ export interface QueryDeps {
   readonly signer: Signer
   readonly refuse: Refuse
   readonly claimsOf: (token: string) => JsonObject
-  /** The open case of the caller that this number names and that holds this subject. */
-  readonly openCaseOf: (question: { party: string; number: string; subjectKey: string }) => Promise<string | undefined>
+  /** The caller's open case of this number that holds this subject, and the subject's documents. */
+  readonly findCaseDocuments: (question: CaseQuestion) => Promise<CaseDocuments>
+  readonly recordAccess: (row: AccessRow) => Promise<AccessOutcome>
   readonly observe?: Observe
 }
 
 export type QueryResult = { readonly kind: 'answered'; readonly answer: string } | Refused
 
 const MAX_QUERY_BYTES = 65_536
-const MAX_DOCUMENTS = 50
 const ANSWER_SECONDS = 600
 
 /**
  * A fetch (DESIGN §5b): prove → contract → grant → case → documents → minimise → record → signed answer. The access
  * record is durable before the answer leaves, and a jti answers once.
  */
-export function query(deps: QueryDeps, text: string): Promise<QueryResult> {
+export function query(deps: QueryDeps, text: string, source?: string): Promise<QueryResult> {
   const progress: Progress = {}
-  const ask = (): Promise<QueryResult> => answerOrRefuse(deps, text, progress)
+  const ask = (): Promise<QueryResult> => answerOrRefuse(deps, text, source, progress)
   return observed(deps.observe, 'http', progress, ask, (result) =>
     result.kind === 'refused' ? result.error.code : 'answered',
   )
 }
 
-async function answerOrRefuse(deps: QueryDeps, text: string, progress: Progress): Promise<QueryResult> {
+async function answerOrRefuse(
+  deps: QueryDeps,
+  text: string,
+  source: string | undefined,
+  progress: Progress,
+): Promise<QueryResult> {
   let leave: (() => void) | undefined
   try {
     const proven = proveParty(deps, text, { typ: 'query+jwt', maxBytes: MAX_QUERY_BYTES }, progress)
     leave = deps.limits.enter(proven.party)
     const claims = readClaims('query+jwt', proven.token.claims)
-    return { kind: 'answered', answer: await answer(deps, proven, claims) }
+    return { kind: 'answered', answer: await answer(deps, proven, claims, source) }
   } catch (thrown) {
     const error = asHubError(thrown)
     // As it was thrown: who binds this tells an outage by its cause.
@@ -69,20 +80,22 @@ async function answerOrRefuse(deps: QueryDeps, text: string, progress: Progress)
   }
 }
 
-async function answer(deps: QueryDeps, proven: Proven, claims: QueryClaims): Promise<string> {
+async function answer(
+  deps: QueryDeps,
+  proven: Proven,
+  claims: QueryClaims,
+  source: string | undefined,
+): Promise<string> {
   const nowMs = deps.clock()
   const { contract, answers, data } = judge(deps, proven, claims, nowMs)
   const principal = claims.obo ?? claims.iss
-  const grant = grantFor(deps.register.grants(principal, contract.ref, nowMs), claims)
+  const { purpose, legalBasis } = claims
+  requireProvableBasis(legalBasis)
+  const asked = { contract: contract.ref, purpose, legalBasis, fields: claims.fields, source, atMs: nowMs }
+  const grant = grantFor(deps.register.grants(principal, contract.ref), asked)
   const fields = claims.fields ?? grant.fields
   const subjectKey = deps.digests.subject(answers.subject.codeTypeCode, textAt(data, answers.subject.code) ?? '')
-  const caseId = await caseOf(deps, principal, claims, subjectKey)
-  const found = await findDocuments(deps.db, {
-    contract: answers.document,
-    holderKey: subjectKey,
-    limit: MAX_DOCUMENTS,
-  })
-  const documents = found.map((row) => extract(deps, row, fields, nowMs))
+  const { caseId, documents: found } = await inCase(deps, principal, claims, subjectKey, answers.document)
   const now = numericDate(nowMs)
   const signed = deps.signer.sign('answer+jwt', {
     iss: deps.hubId,
@@ -92,29 +105,53 @@ async function answer(deps: QueryDeps, proven: Proven, claims: QueryClaims): Pro
     jti: uuidv7(nowMs),
     of: { iss: claims.iss, jti: claims.jti, tokenDigest: proven.token.digest },
     asOf: now,
-    documents,
+    documents: found.map((row) => extract(deps, row, fields, nowMs)),
   })
-  const recorded = await insertAccess(deps.db, {
+  const outcome = await deps.recordAccess({
     iss: claims.iss,
     jti: claims.jti,
     contract: contract.ref,
     subjectKey,
     caseId,
-    purpose: claims.purpose,
-    legalBasis: claims.legalBasis,
+    purpose,
+    legalBasis,
     item: claims.item,
     operator: claims.operator,
     grant: grant.id,
+    caps: capsOf(grant, { party: principal, operator: `${claims.iss} ${claims.operator}`, subject: subjectKey }),
+    day: shanghaiDay(nowMs),
     fields,
     documents: found.map((row) => row.exchange),
     token: proven.token.text,
     answerDigest: sha256Digest(signed),
     answeredAtMs: nowMs,
   })
-  if (!recorded) throw new HubError('query.replayed')
+  if (outcome === 'replayed') throw new HubError('query.replayed')
+  if (outcome !== 'recorded') throw capReached(outcome, nowMs)
   requireStanding(deps.register, proven)
+  grantFor(deps.register.grants(principal, contract.ref), { ...asked, atMs: deps.clock() })
   return signed
 }
+
+const capsOf = (grant: Grant, names: Readonly<Record<CapScope, string>>): AccessRow['caps'] =>
+  (['party', 'operator', 'subject'] as const).flatMap((scope) => {
+    const cap = grant.caps[scope]
+    return cap === undefined ? [] : [{ scope, name: names[scope], cap }]
+  })
+
+const CAP_TEXTS: Readonly<Record<CapScope, { readonly zh: string; readonly en: string }>> = {
+  party: { zh: '本方今日的查询次数已用完', en: 'your queries of this day are used up' },
+  operator: { zh: '该经办人今日的查询次数已用完', en: 'this operator’s queries of this day are used up' },
+  subject: { zh: '对该对象今日的查询次数已用完', en: 'the queries about this subject of this day are used up' },
+}
+
+const capReached = (scope: CapScope, nowMs: number): HubError =>
+  new HubError('query.cap_reached', {
+    violations: [
+      { pointer: scope === 'operator' ? '/operator' : '/sub', rule: `cap.${scope}`, message: CAP_TEXTS[scope] },
+    ],
+    retryAfterSeconds: secondsToShanghaiMidnight(nowMs),
+  })
 
 interface Judged {
   readonly contract: Contract
@@ -162,59 +199,38 @@ function judge(deps: QueryDeps, proven: Proven, claims: QueryClaims, nowMs: numb
   return { contract, answers: contract.answers, data }
 }
 
-/** Deny by default: the one grant that covers purpose, legal basis and every field asked for. */
-function grantFor(grants: readonly Grant[], claims: QueryClaims): Grant {
-  // Consents are not recorded yet, so none can be resolved: an unproved one must not open anything.
-  if (claims.legalBasis === 'consent') {
-    throw violated(
-      'query.grant_missing',
-      '/consentRef',
-      'consent',
-      '没有可核验的授权同意',
-      'no recorded consent covers this query',
-    )
-  }
-  const forPurpose = grants.filter(
-    (grant) => grant.purpose === claims.purpose && grant.legalBases.includes(claims.legalBasis),
+/** Consents are not recorded yet, so none can be resolved: an unproved one must not open anything. */
+function requireProvableBasis(legalBasis: string): void {
+  if (legalBasis !== 'consent') return
+  throw violated(
+    'query.grant_missing',
+    '/consentRef',
+    'consent',
+    '没有可核验的授权同意',
+    'no recorded consent covers this query',
   )
-  const asked = claims.fields ?? []
-  const grant = forPurpose.find((candidate) => asked.every((field) => candidate.fields.includes(field)))
-  if (grant !== undefined) return grant
-  if (forPurpose.length === 0) {
-    throw violated(
-      'query.grant_missing',
-      '/purpose',
-      `grant:${claims.contract}:${claims.purpose}:${claims.legalBasis}`,
-      '没有覆盖该目的与法律依据的有效授权',
-      'no grant in force covers this purpose and legal basis',
-    )
-  }
-  const granted = new Set(forPurpose.flatMap((candidate) => candidate.fields))
-  throw new HubError('query.grant_missing', {
-    violations: asked
-      .map((field, index) => ({ field, index }))
-      .filter(({ field }) => !granted.has(field))
-      .map(({ index }) => ({
-        pointer: `/fields/${index}`,
-        rule: 'grant.field',
-        message: { zh: '该字段不在授权范围内', en: 'this field is not granted' },
-      })),
-  })
 }
 
-async function caseOf(deps: QueryDeps, party: string, claims: QueryClaims, subjectKey: string): Promise<string> {
-  const caseId =
-    claims.caseNo === undefined ? undefined : await deps.openCaseOf({ party, number: claims.caseNo, subjectKey })
-  if (caseId === undefined) {
-    throw violated(
-      'query.case_mismatch',
-      '/caseNo',
-      'case',
-      '该编号不是本方在办办件，或查询对象不是其申请人',
-      'this number is no open case of yours, or the subject is not its applicant',
-    )
-  }
-  return caseId
+async function inCase(
+  deps: QueryDeps,
+  party: string,
+  claims: QueryClaims,
+  subjectKey: string,
+  contract: string,
+): Promise<{ readonly caseId: string; readonly documents: readonly DocumentFound[] }> {
+  const { caseNo: number } = claims
+  const { caseId, documents } =
+    number === undefined
+      ? { caseId: undefined, documents: [] }
+      : await deps.findCaseDocuments({ party, number, subjectKey, contract })
+  if (caseId !== undefined) return { caseId, documents }
+  throw violated(
+    'query.case_mismatch',
+    '/caseNo',
+    'case',
+    '该编号不是本方在办办件，或查询对象不是其申请人',
+    'this number is no open case of yours, or the subject is not its applicant',
+  )
 }
 
 function extract(deps: QueryDeps, row: DocumentFound, fields: readonly string[], nowMs: number): AnswerDocument {

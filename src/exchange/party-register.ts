@@ -40,6 +40,15 @@ export interface Grant {
   readonly purpose: string
   readonly fields: readonly string[]
   readonly legalBases: readonly string[]
+  /** Unix milliseconds; the end is exclusive, undefined for ever. */
+  readonly validFromMs: number
+  readonly validToMs: number | undefined
+  /** CIDR blocks that it may be used from; undefined: any. */
+  readonly networks: readonly string[] | undefined
+  /** How often a day (Asia/Shanghai) it may be used; undefined: without a cap. */
+  readonly caps: { readonly [Scope in 'party' | 'operator' | 'subject']: number | undefined }
+  /** The agreement that it rests on. */
+  readonly agreement: string | undefined
 }
 
 /**
@@ -53,7 +62,8 @@ export interface PartyRegister {
   hasMandate(agent: string, principal: string, contract: string, atMs: number): boolean
   /** The agent itself and everybody it may send this contract for. */
   actsFor(agent: string, contract: string, atMs: number): readonly string[]
-  grants(party: string, contract: string, atMs: number): readonly Grant[]
+  /** Past and future ones too. */
+  grants(party: string, contract: string): readonly Grant[]
   /** The utility that serves a division: longest prefix, dated. */
   utilityOf(division: string, atMs: number): string | undefined
   /** The approval platform of a division: the one named for the longest prefix of the code. */

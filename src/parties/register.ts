@@ -64,10 +64,7 @@ export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> 
         .mandates.filter((row) => row.agent === agent && row.contract === contract && isValidAt(row, atMs))
         .map((row) => row.principal),
     ],
-    grants: (party, contract, atMs) =>
-      current()
-        .grants.filter((row) => row.party === party && row.contract === contract && isValidAt(row, atMs))
-        .map(grantOf),
+    grants: (party, contract) => current().grants.get(`${party} ${contract}`) ?? [],
     utilityOf: (division, atMs) => utilityOf(current().areas, division, atMs),
     platformOf: (division) => platformOf(current().platforms, division),
     refresh,
@@ -81,7 +78,8 @@ interface Picture {
   readonly parties: ReadonlyMap<string, Party>
   readonly keys: ReadonlyMap<string, RegisteredKey>
   readonly mandates: readonly MandateRow[]
-  readonly grants: readonly GrantRow[]
+  /** By `<party> <contract>`. */
+  readonly grants: ReadonlyMap<string, readonly Grant[]>
   readonly areas: readonly UtilityAreaRow[]
   readonly platforms: readonly { readonly division: string; readonly party: string }[]
 }
@@ -118,7 +116,12 @@ function index(rows: RegisterRows): Picture {
       ]),
     ),
     mandates: rows.mandates,
-    grants: rows.grants,
+    grants: new Map(
+      [...Map.groupBy(rows.grants, (row) => `${row.party} ${row.contract}`)].map(([of, group]) => [
+        of,
+        group.map(grantOf),
+      ]),
+    ),
     areas: rows.areas.toSorted(
       (a, b) => Number(b.is_override) - Number(a.is_override) || b.prefix.length - a.prefix.length,
     ),
@@ -137,6 +140,15 @@ const grantOf = (row: GrantRow): Grant => ({
   purpose: row.purpose,
   fields: row.fields,
   legalBases: row.legal_bases,
+  validFromMs: row.valid_from.getTime(),
+  validToMs: row.valid_to?.getTime(),
+  networks: row.networks ?? undefined,
+  caps: {
+    party: row.cap_party ?? undefined,
+    operator: row.cap_operator ?? undefined,
+    subject: row.cap_subject ?? undefined,
+  },
+  agreement: row.agreement ?? undefined,
 })
 
 const utilityOf = (areas: readonly UtilityAreaRow[], division: string, atMs: number): string | undefined =>

@@ -37,6 +37,9 @@ const UTILITY_AREAS = z.strictObject({
   ),
 })
 
+/** How often a day. */
+const cap = z.int().min(1).optional()
+
 const PARTY = z.strictObject({
   id: partyId,
   name: z.strictObject({ zh: name, en: name }),
@@ -70,6 +73,9 @@ const PARTIES = z.strictObject({
       legalBases: z.array(label).min(1),
       validFrom: day,
       validTo: day.optional(),
+      networks: z.array(z.cidrv4().or(z.cidrv6())).min(1).optional(),
+      caps: z.strictObject({ party: cap, operator: cap, subject: cap }).optional(),
+      agreement: name.optional(),
     }),
   ),
 })

@@ -106,21 +106,6 @@ export async function aliasesIntroduced(db: Db, from: number, to: number): Promi
   return rows.map((row) => row.key)
 }
 
-/** The open case that this number names for this party, holding this subject. */
-export async function openCaseOf(
-  db: Db,
-  question: { readonly party: string; readonly number: string; readonly subjectKey: string },
-): Promise<string | undefined> {
-  const { rows } = await sql<{ id: string }>`
-    SELECT c.id FROM case_file c
-    WHERE c.state = 'open'
-      AND (c.case_no = ${question.number} OR c.id IN (SELECT case_id FROM case_alias WHERE number = ${question.number}))
-      AND EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = ${question.party})
-      AND EXISTS (SELECT 1 FROM case_subject s WHERE s.case_id = c.id AND s.subject_key = ${question.subjectKey})
-    ORDER BY c.opened_pos LIMIT 1`.execute(db)
-  return rows[0]?.id
-}
-
 export interface CaseView {
   readonly id: string
   readonly case_no: string

@@ -44,6 +44,11 @@ export interface GrantRow {
   readonly legal_bases: string[]
   readonly valid_from: Date
   readonly valid_to: Date | null
+  readonly cap_party: number | null
+  readonly cap_operator: number | null
+  readonly cap_subject: number | null
+  readonly networks: string[] | null
+  readonly agreement: string | null
 }
 
 export interface UtilityAreaRow {
@@ -82,7 +87,8 @@ export async function readRegister(db: Db): Promise<RegisterRows> {
         await sql<PartyKeyRow>`SELECT kid, party, agent, public_jwk, state, state_since FROM party_key`.execute(tx)
       ).rows,
       mandates: (await sql<MandateRow>`SELECT * FROM mandate`.execute(tx)).rows,
-      grants: (await sql<GrantRow>`SELECT * FROM access_grant`.execute(tx)).rows,
+      grants: (await sql<GrantRow>`SELECT *, networks::text[] AS networks FROM access_grant ORDER BY id`.execute(tx))
+        .rows,
       areas: (await sql<UtilityAreaRow>`SELECT * FROM utility_area`.execute(tx)).rows,
     }))
 }
@@ -148,6 +154,9 @@ export interface RegisterInput {
     readonly purpose: string
     readonly fields: readonly string[]
     readonly legalBases: readonly string[]
+    readonly networks?: readonly string[] | undefined
+    readonly caps?: Partial<Readonly<Record<'party' | 'operator' | 'subject', number | undefined>>> | undefined
+    readonly agreement?: string | undefined
   })[]
 }
 
@@ -177,10 +186,13 @@ export async function insertRegister(tx: Tx, input: RegisterInput): Promise<void
       INSERT INTO mandate VALUES (${agent}, ${principal}, ${contract}, ${validFrom}, ${validTo})
       ON CONFLICT DO NOTHING`.execute(tx)
   }
-  for (const { id, party, contract, purpose, fields, legalBases, validFrom, validTo } of input.grants) {
+  for (const { id, party, contract, purpose, validFrom, validTo, caps, ...grant } of input.grants) {
     await sql`
-      INSERT INTO access_grant VALUES (${id}, ${party}, ${contract}, ${purpose}, ${fields}, ${legalBases},
-        ${validFrom}, ${validTo})
+      INSERT INTO access_grant (id, party, contract, purpose, fields, legal_bases, valid_from, valid_to, cap_party,
+        cap_operator, cap_subject, networks, agreement)
+      VALUES (${id}, ${party}, ${contract}, ${purpose}, ${grant.fields}, ${grant.legalBases}, ${validFrom}, ${validTo},
+        ${caps?.party ?? null}, ${caps?.operator ?? null}, ${caps?.subject ?? null},
+        ${grant.networks ?? null}::cidr[], ${grant.agreement ?? null})
       ON CONFLICT DO NOTHING`.execute(tx)
   }
 }

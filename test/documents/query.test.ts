@@ -225,6 +225,62 @@ withDatabase('POST /v1/queries', (databaseUrl) => {
     expect(await accessCount()).toBe(before + 1)
   })
 
+  const setCaps = async (caps: { party?: number; operator?: number; subject?: number }): Promise<void> => {
+    await sql`UPDATE access_grant SET cap_party = ${caps.party ?? null}, cap_operator = ${caps.operator ?? null},
+      cap_subject = ${caps.subject ?? null} WHERE party = 'state-grid-east'`.execute(hub.core.db)
+    await sql`DELETE FROM grant_usage`.execute(hub.core.db)
+    await hub.core.register.refresh()
+  }
+
+  test('64 queries at once through two gateways never get more answers than the cap', async () => {
+    await setCaps({ party: 20 })
+    const second = await openTestHub(databaseUrl, { DATA_DIR: hub.core.config.dataDir })
+    try {
+      const before = await accessCount()
+      const answers = await Promise.all(
+        Array.from({ length: 64 }, (_, n) =>
+          (n % 2 === 0 ? hub : second).post('/v1/queries', utility.sign('query+jwt', question(COMPANY))),
+        ),
+      )
+      const codes = answers.map(({ status, json }) => (status === 200 ? 'answered' : json['code']))
+      expect(codes.filter((code) => code === 'answered')).toHaveLength(20)
+      expect(codes.filter((code) => code === 'query.cap_reached')).toHaveLength(44)
+      expect(await accessCount()).toBe(before + 20)
+    } finally {
+      await second.close()
+      await setCaps({})
+    }
+  })
+
+  test.each([
+    ['party', { party: 1 }, {}, '/sub'],
+    ['operator', { operator: 1 }, { operator: 'staff-0043' }, '/operator'],
+    ['subject', { subject: 1 }, { sub: WITHDRAWN }, '/sub'],
+  ] as const)(
+    'a cap per %s is told with its scope and the time to wait, and counts nobody else',
+    async (scope, caps, other, pointer) => {
+      await setCaps(caps)
+      expect((await utility.ask(question(COMPANY))).status).toBe(200)
+      const refused = await utility.ask(question(COMPANY))
+      expect([refused.status, refused.json['code']]).toEqual([429, 'query.cap_reached'])
+      expect(at(refused.json, 'violations', 0)).toMatchObject({ pointer, rule: `cap.${scope}` })
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+      expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(86_400)
+      const subject = 'sub' in other ? { sub: other.sub, caseNo: caseOf.get(other.sub) } : other
+      expect((await utility.ask(question(COMPANY, subject))).status).toBe(scope === 'party' ? 429 : 200)
+      await setCaps({})
+    },
+  )
+
+  test('a grant that is bound to a network is refused elsewhere', async () => {
+    await sql`UPDATE access_grant SET networks = '{10.1.0.0/16}' WHERE party = 'state-grid-east'`.execute(hub.core.db)
+    await hub.core.register.refresh()
+    const refused = await utility.ask(question(COMPANY))
+    expect(at(refused.json, 'violations', 0, 'rule')).toBe('grant.network')
+    await sql`UPDATE access_grant SET networks = NULL WHERE party = 'state-grid-east'`.execute(hub.core.db)
+    await hub.core.register.refresh()
+  })
+
   test('a refused query leaves its jti free', async () => {
     const jti = randomUUID()
     expect((await utility.ask(question(COMPANY, { jti, fields: ['holders'] }))).status).toBe(403)

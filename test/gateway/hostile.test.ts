@@ -114,6 +114,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     caseProgress: unused,
     jwks: unused,
     notReady: unused,
+    sourceAddress: (remote) => remote,
     unproven: { take: () => true },
     log: unused,
   })
@@ -231,6 +232,7 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
         throw new Error(secret)
       },
       notReady: broken,
+      sourceAddress: (remote) => remote,
       unproven: { take: () => true },
       log: (entry) => logged.push(entry),
     })

@@ -202,6 +202,7 @@ withDatabase('the server on a port', (databaseUrl) => {
       caseProgress: unused,
       jwks: unused,
       notReady: unused,
+      sourceAddress: (remote) => remote,
       unproven: { take: () => true },
       log: unused,
     })

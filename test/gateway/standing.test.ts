@@ -5,7 +5,7 @@ import { claimsOf } from '#delivery/outcomes.ts'
 import { query } from '#documents/query.ts'
 import { addKey, moveKey } from '#parties/keys.ts'
 import { addParty, changeStatus } from '#parties/onboarding.ts'
-import { openCaseOf } from '#store/case-queries.ts'
+import { type AccessRow, type CaseQuestion, findCaseDocuments, recordAccesses } from '#store/document-queries.ts'
 import { registerActs } from '#store/register-act-queries.ts'
 import { generateKeyPair } from '#trust/keys.ts'
 import { createSigner } from '#trust/sign.ts'
@@ -93,9 +93,14 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
         ...hub.core,
         hubId: hub.core.config.hubId,
         claimsOf,
-        openCaseOf: async (question: Parameters<typeof openCaseOf>[1]) => {
+        findCaseDocuments: async (question: CaseQuestion) => {
           await meanwhile()
-          return openCaseOf(hub.core.db, question)
+          const [found] = await findCaseDocuments(hub.core.db, [question])
+          return found ?? { caseId: undefined, documents: [] }
+        },
+        recordAccess: async (row: AccessRow) => {
+          const [outcome] = await recordAccesses(hub.core.db, [row])
+          return outcome ?? 'replayed'
         },
       }
       const claims = {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
 import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
 import type { Proven } from '#exchange/prove.ts'
@@ -25,7 +24,7 @@ export function answerError(deps: Pick<GatewayDeps, 'log'>, thrown: unknown, ref
 
 /** A refusal as it is told; what proves no party is limited by its source. */
 export function limited(deps: GatewayDeps, c: Context, refused: Refused): Pick<Refused, 'error' | 'refusal'> {
-  if (refused.proven || deps.unproven.take(sourceOf(c))) return refused
+  if (refused.proven || deps.unproven.take(sourceOf(deps, c) ?? 'in-process')) return refused
   return { error: new HubError('limit.exceeded', { retryAfterSeconds: 1 }), refusal: undefined }
 }
 
@@ -52,12 +51,10 @@ function problemResponse(problem: Problem, retryAfterSeconds: number | undefined
   return new Response(JSON.stringify(problem), { status: problem.status, headers })
 }
 
-function sourceOf(c: Context): string {
-  try {
-    return getConnInfo(c).remote.address ?? 'unknown'
-  } catch {
-    return 'in-process'
-  }
+/** The IP address that a request came from, undefined where it came through no socket. */
+export function sourceOf(deps: Pick<GatewayDeps, 'sourceAddress'>, c: Context): string | undefined {
+  const remote = incomingOf(c)?.socket.remoteAddress
+  return remote === undefined ? undefined : deps.sourceAddress(remote, headerOf(c, 'x-forwarded-for'))
 }
 
 /** Media type of the request without parameters, lower case. */

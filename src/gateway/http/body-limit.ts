@@ -8,7 +8,10 @@ export function incomingOf(c: Context): HttpBindings['incoming'] | undefined {
 }
 
 /** A request header. Straight from Node where there is one: a `Headers` object for each request costs more. */
-export function headerOf(c: Context, name: 'accept' | 'content-type' | 'traceparent'): string | undefined {
+export function headerOf(
+  c: Context,
+  name: 'accept' | 'content-type' | 'traceparent' | 'x-forwarded-for',
+): string | undefined {
   const incoming = incomingOf(c)
   if (incoming === undefined) return c.req.header(name)
   const value = incoming.headers[name]

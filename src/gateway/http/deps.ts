@@ -7,6 +7,7 @@ import type { Acceptance } from '#exchange/accept.ts'
 import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
 import type { Proven } from '#exchange/prove.ts'
 import type { Clock } from '#kernel/clock.ts'
+import type { SourceAddress } from './source-address.ts'
 import type { SourceLimit } from './source-limit.ts'
 
 /** Everything the HTTP edge calls; `compose.ts` binds it. */
@@ -17,7 +18,7 @@ export interface GatewayDeps {
   readonly clock: Clock
   readonly contracts: ContractSet
   readonly accept: (token: string) => Promise<Acceptance>
-  readonly query: (token: string) => Promise<QueryResult>
+  readonly query: (token: string, source: string | undefined) => Promise<QueryResult>
   readonly authenticate: (token: string, request: AuthenticatedRequest) => Proven
   /** Makes the pending key of a proven request an active one. */
   readonly activateKey: (proven: Proven) => Promise<void>
@@ -28,6 +29,8 @@ export interface GatewayDeps {
   readonly jwks: () => object
   /** What keeps this node from serving, empty when it is ready. */
   readonly notReady: () => Promise<readonly string[]>
+  /** Where a request came from. */
+  readonly sourceAddress: SourceAddress
   readonly unproven: SourceLimit
   readonly log: (entry: {
     readonly level: 'debug' | 'warn' | 'error'

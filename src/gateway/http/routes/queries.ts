@@ -1,5 +1,5 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
-import { answerRefusal, requireMediaType, tokenText } from '../answers.ts'
+import { answerRefusal, requireMediaType, sourceOf, tokenText } from '../answers.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { problems, tokenSchema } from '../schemas.ts'
 
@@ -18,7 +18,7 @@ const route = createRoute({
 export function askQuery(app: OpenAPIHono, deps: GatewayDeps): void {
   app.openapi(route, async (c) => {
     requireMediaType(c, 'application/jwt')
-    const result = await deps.query(await tokenText(c))
+    const result = await deps.query(await tokenText(c), sourceOf(deps, c))
     if (result.kind === 'refused') return answerRefusal(deps, c, result) as never
     const headers = { 'content-type': 'application/jwt', 'cache-control': 'no-store' }
     return new Response(result.answer, { status: 200, headers }) as never
