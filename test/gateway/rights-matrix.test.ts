@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { addKey } from '#parties/keys.ts'
+import { generateKeyPair } from '#trust/keys.ts'
+import { createSigner, type Signer } from '#trust/sign.ts'
+import { withDatabase } from '../support/database.ts'
+import { type Answer, at, ndjson, openTestHub, type TestHub, type TestParty } from '../support/hub.ts'
+import { acknowledgement, application, licence, newNumber, result } from './messages.ts'
+
+/** What each operation answers in each situation; `-` where the two have nothing to do with each other. */
+const MATRIX = `
+situation          | push                       | batch                      | ack                        | query                       | inbox                | status                 | case                 | proof
+no token           | 401 token.malformed        | 401 token.malformed        | 401 token.malformed        | 401 token.malformed         | 401 token.malformed  | 401 token.malformed    | 401 token.malformed  | 401 token.malformed
+unknown key        | 401 token.key_unknown      | 401 token.key_unknown      | 401 token.key_unknown      | 401 token.key_unknown       | 401 token.key_unknown| 401 token.key_unknown  | 401 token.key_unknown| 401 token.key_unknown
+another's name     | 401 token.key_foreign      | 401 token.key_foreign      | 401 token.key_foreign      | 401 token.key_foreign       | 401 token.key_foreign| 401 token.key_foreign  | 401 token.key_foreign| 401 token.key_foreign
+pending key        | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive      | 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive| 200
+revoked key        | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive      | 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive
+suspended          | 403 party.suspended        | 403 party.suspended        | 403 party.suspended        | 403 party.suspended         | 403 party.suspended  | 403 party.suspended    | 403 party.suspended  | 403 party.suspended
+for suspended      | 403 party.suspended        | 403 party.suspended        | 403 party.suspended        | 403 party.suspended         | 200 its own          | -                      | -                    | -
+without mandate    | 403 right.no_mandate       | 403 right.no_mandate       | 403 right.no_mandate       | 403 right.no_mandate        | -                    | -                      | -                    | -
+another role       | 403 right.missing          | 403 right.missing          | -                          | 403 right.missing           | 200 empty            | 404 exchange.not_found | 404 case.not_found   | -
+other party        | -                          | -                          | 202 without effect         | 403 query.case_mismatch     | 200 empty            | 404 exchange.not_found | 404 case.not_found   | -
+other subject      | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | -                      | -                    | -
+no such case       | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | 404 exchange.not_found | 404 case.not_found   | -
+closed case        | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | -                      | 200                  | -
+wrong purpose      | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | -
+expired grant      | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | -
+field not granted  | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | -
+unproved consent   | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | -
+cap reached        | -                          | -                          | -                          | 429 query.cap_reached       | -                    | -                      | -                    | -
+its own            | 202                        | 202                        | 202                        | 200                         | 200 its own          | 200                    | 200                  | 200
+`
+
+const [header = '', ...lines] = MATRIX.trim().split('\n')
+const cellsOf = (line: string): string[] => line.split('|').map((cell) => cell.trim())
+const cells = lines.flatMap((line) => {
+  const [situation = '', ...expected] = cellsOf(line)
+  return cellsOf(header)
+    .slice(1)
+    .map((operation, index) => ({ situation, operation, expected: expected[index] ?? '-' }))
+    .filter((cell) => cell.expected !== '-')
+})
+
+const COMPANY = '91150402MADEM002XN'
+const OTHER_COMPANY = '91150404MADEM00624'
+const UTILITY = 'state-grid-east'
+const PLATFORM = 'platform-chifeng'
+const OPERATOR = { by: 'operator', reason: 'a test' }
+const QUERY = 'business-licence-query@1'
+
+/** Who acts in a situation, and what is different about what it does. */
+interface Actor {
+  readonly as: (natural: string) => TestParty
+  readonly obo?: Readonly<Record<string, string>>
+  readonly question?: object
+  readonly target?: { readonly exchange: string; readonly number: string }
+  readonly undo?: () => Promise<unknown>
+}
+
+withDatabase('rights', (databaseUrl) => {
+  let hub: TestHub
+  /** Its platform's own: an exchange, a case with its number, and a delivery in its inbox. */
+  let exchange: string
+  let number: string
+  let delivery: string
+  const closed = newNumber('ME')
+  beforeAll(async () => {
+    hub = await openTestHub(databaseUrl)
+    await accepted('market-regulation-nmg', licence(COMPANY))
+    number = newNumber('ME')
+    await accepted(UTILITY, application(number, { applicant: COMPANY }))
+    await accepted(UTILITY, application(closed, { applicant: COMPANY }))
+    await accepted(UTILITY, application(newNumber('ME'), { division: '150429' }))
+    exchange = await accepted(PLATFORM, application(newNumber('ME'), { utility: PLATFORM }))
+    await hub.settle()
+    await sql`UPDATE case_file SET state = 'closed' WHERE id IN
+      (SELECT case_id FROM case_alias WHERE number = ${closed})`.execute(hub.core.db)
+    const { rows } = await sql<{ id: string }>`
+      SELECT id FROM delivery WHERE recipient = ${PLATFORM} ORDER BY pos`.execute(hub.core.db)
+    delivery = String(rows[0]?.id)
+  })
+  afterAll(() => hub.close())
+
+  async function accepted(party: string, message: Parameters<TestParty['push']>[0]): Promise<string> {
+    const answer = await hub.party(party).push(message)
+    expect(answer.status, answer.text).toBe(202)
+    return String((await hub.verified(answer.text))['exchange'])
+  }
+  const change = async (...statements: readonly string[]): Promise<void> => {
+    for (const statement of statements) await sql.raw(statement).execute(hub.core.db)
+    await hub.core.register.refresh()
+  }
+  const natural = (id: string): TestParty => hub.party(id)
+  const withKey = (state: string) => async (): Promise<Actor> => {
+    const signers = new Map<string, Signer>()
+    for (const id of [PLATFORM, UTILITY]) {
+      const { privateJwk, publicJwk, kid } = generateKeyPair('ES256')
+      await addKey(hub.core.db, { party: id, jwk: publicJwk }, OPERATOR)
+      await change(`UPDATE party_key SET state = '${state}' WHERE kid = '${kid}'`)
+      signers.set(id, createSigner(privateJwk))
+    }
+    return { as: (id) => hub.party(id, signers.get(id)) }
+  }
+  const suspended = async (ids: readonly string[], actor: Omit<Actor, 'undo'>): Promise<Actor> => {
+    const list = ids.map((id) => `'${id}'`).join()
+    await change(`UPDATE party SET status = 'suspended' WHERE id IN (${list})`)
+    return { ...actor, undo: () => change(`UPDATE party SET status = 'active' WHERE id IN (${list})`) }
+  }
+  const changedGrant = (set: string, back: string) => async (): Promise<Actor> => {
+    await change(`UPDATE access_grant SET ${set} WHERE party = '${UTILITY}'`)
+    return { as: natural, undo: () => change(`UPDATE access_grant SET ${back} WHERE party = '${UTILITY}'`) }
+  }
+  const asking =
+    (question: object): (() => Promise<Actor>) =>
+    async () => ({ as: natural, question })
+
+  const SITUATIONS: Readonly<Record<string, () => Promise<Actor>>> = {
+    'no token': async () => ({ as: (id) => hub.party(id, { ...natural(id).signer, sign: () => 'a.b.c' }) }),
+    'unknown key': async () => ({ as: (id) => hub.party(id, createSigner(generateKeyPair('ES256').privateJwk)) }),
+    "another's name": async () => ({ as: (id) => hub.party(id, natural('platform-hohhot').signer) }),
+    'pending key': withKey('pending'),
+    'revoked key': withKey('revoked'),
+    suspended: () => suspended([PLATFORM, UTILITY], { as: natural }),
+    'for suspended': async () => {
+      await change(`INSERT INTO mandate VALUES ('${UTILITY}', 'inner-mongolia-power', '${QUERY}', '2026-01-01', NULL)`)
+      const obo = { [PLATFORM]: 'platform-ningcheng', [UTILITY]: 'inner-mongolia-power' }
+      const actor = await suspended(Object.values(obo), { as: natural, obo })
+      return {
+        ...actor,
+        undo: async () => {
+          await actor.undo?.()
+          await change(`DELETE FROM mandate WHERE contract = '${QUERY}'`)
+        },
+      }
+    },
+    'without mandate': async () => ({
+      as: natural,
+      obo: { [PLATFORM]: 'platform-hohhot', [UTILITY]: 'inner-mongolia-power' },
+    }),
+    'another role': async () => ({ as: (id) => natural(id === UTILITY ? PLATFORM : 'market-regulation-nmg') }),
+    'other party': async () => ({ as: (id) => natural(id === UTILITY ? 'inner-mongolia-power' : 'platform-hohhot') }),
+    'other subject': asking({ sub: OTHER_COMPANY }),
+    'no such case': async () => ({ as: natural, target: { exchange: randomUUID(), number: newNumber('NO') } }),
+    'closed case': async () => ({ as: natural, target: { exchange, number: closed } }),
+    'wrong purpose': asking({ purpose: 'marketing' }),
+    'field not granted': asking({ fields: ['holders'] }),
+    'unproved consent': asking({ legalBasis: 'consent' }),
+    'expired grant': changedGrant("valid_to = '2026-01-02'", 'valid_to = NULL'),
+    'cap reached': async () => {
+      const actor = await changedGrant('cap_operator = 1', 'cap_operator = NULL')()
+      expect((await ask(actor)).status).toBe(200)
+      return actor
+    },
+    'its own': async () => ({ as: natural }),
+  }
+
+  const ask = ({ as, obo, question, target }: Actor): Promise<Answer> =>
+    as(UTILITY).ask({
+      contract: QUERY,
+      sub: COMPANY,
+      purpose: 'power-connection',
+      legalBasis: 'duty',
+      item: '11150000MB0000000X2000199001000',
+      operator: 'staff-0042',
+      caseNo: target?.number ?? number,
+      ...(obo === undefined ? {} : { obo: obo[UTILITY] }),
+      ...question,
+    })
+  const push = ({ as, obo }: Actor, message: Parameters<TestParty['push']>[0]): string =>
+    as(PLATFORM).exchange(message, obo === undefined ? {} : { obo: obo[PLATFORM] })
+
+  const OPERATIONS: Readonly<Record<string, (actor: Actor) => Promise<Answer>>> = {
+    push: (actor) => hub.post('/v1/exchanges', push(actor, result(newNumber()))),
+    batch: (actor) =>
+      hub.post('/v1/exchanges/batch', JSON.stringify({ token: push(actor, result(newNumber())) }), {
+        'content-type': 'application/x-ndjson',
+      }),
+    ack: (actor) => hub.post('/v1/exchanges', push(actor, acknowledgement(delivery))),
+    query: ask,
+    inbox: ({ as }) => as(PLATFORM).get('/v1/inbox?limit=1'),
+    status: ({ as, target }) => as(PLATFORM).get(`/v1/exchanges/${target?.exchange ?? exchange}`),
+    case: ({ as, target }) => as(PLATFORM).get(`/v1/cases/${target?.number ?? number}`),
+    proof: ({ as }) => as(PLATFORM).command('/v1/keys/proof'),
+  }
+
+  /** An answer in the words of the table. */
+  function words(operation: string, { status, json, text }: Answer): string {
+    if (operation === 'batch') {
+      const [line] = ndjson(text)
+      const problem = line?.['problem']
+      return problem === undefined ? '202' : `${String(at(problem, 'status'))} ${String(at(problem, 'code'))}`
+    }
+    if (operation === 'inbox' && status === 200) {
+      const recipient = at(json, 'deliveries', 0, 'recipient')
+      return `200 ${recipient === PLATFORM ? 'its own' : String(recipient ?? 'empty')}`
+    }
+    return json['code'] === undefined ? String(status) : `${status} ${String(json['code'])}`
+  }
+  const refusals = async (): Promise<number> =>
+    Number((await sql<{ n: string }>`SELECT count(*) AS n FROM refusal`.execute(hub.core.db)).rows[0]?.n)
+  const deliveryState = async (): Promise<string | undefined> =>
+    (await sql<{ state: string }>`SELECT state FROM delivery WHERE id = ${delivery}`.execute(hub.core.db)).rows[0]
+      ?.state
+
+  test.each(cells)('$situation, $operation: $expected', async ({ situation, operation, expected }) => {
+    const actor = await SITUATIONS[situation]?.()
+    const act = OPERATIONS[operation]
+    if (actor === undefined || act === undefined) throw new Error(`no ${situation} or no ${operation}`)
+    const before = await refusals()
+    const stateBefore = await deliveryState()
+    const answer = await act(actor)
+    await actor.undo?.()
+    expect(words(operation, answer)).toBe(expected.replace(' without effect', ''))
+
+    // A proven party's refused token is evidence; what proves nobody leaves no row.
+    const isEvidence = ['push', 'batch', 'ack', 'query'].includes(operation) && /^4(03|29)/.test(expected)
+    expect((await refusals()) - before).toBe(isEvidence ? 1 : 0)
+    await hub.settle()
+    if (situation !== 'its own' && !expected.includes('its own')) expect(await deliveryState()).toBe(stateBefore)
+  })
+
+  test('what is not yours and what does not exist are told in the same words', async () => {
+    const stranger = hub.party('platform-hohhot')
+    const told = ({ json }: Answer) => ({ ...json, instance: '' })
+    for (const [mine, none] of [
+      [`/v1/exchanges/${exchange}`, `/v1/exchanges/${randomUUID()}`],
+      [`/v1/cases/${number}`, `/v1/cases/${newNumber('NO')}`],
+    ] as const) {
+      expect(told(await stranger.get(mine))).toEqual(told(await stranger.get(none)))
+    }
+  })
+})
