@@ -30,7 +30,7 @@ const POLL_MS = 200
 
 /** The loops of the roles `cases` and `relay`. Each wakes the others when it moved something. */
 export function startLoops(core: Core): { stop(): Promise<void> } {
-  const { config, db, fault, log, metrics } = core
+  const { config, db, fault, life, log, metrics } = core
   const loops: Loop[] = []
   const wakeAll = (): void => {
     for (const loop of loops) loop.wake()
@@ -49,7 +49,9 @@ export function startLoops(core: Core): { stop(): Promise<void> } {
       metrics.loopFailed(name)
       log({ level: 'error', message: `${name} loop`, error })
     }
-    loops.push(startLoop(run, { pollMs, onError }))
+    const loop = startLoop(run, { pollMs, onError })
+    life.watch(name, loop)
+    loops.push(loop)
   }
   if (config.roles.includes('cases')) {
     const sources = foldSources(core)

@@ -35,12 +35,12 @@ import { logHead } from '#store/cursor.ts'
 import { type Db, isStoreOutage, openDb, openPool } from '#store/db.ts'
 import { type AccessRow, type CaseQuestion, findCaseDocuments, recordAccesses } from '#store/document-queries.ts'
 import { findReplay, insertRefusal } from '#store/exchange-queries.ts'
-import { clockOffsetMs } from '#store/health-queries.ts'
 import { createCommitBatch } from '#store/log-commit.ts'
 import { requireCurrentSchema } from '#store/migrate.ts'
 import { type HubKeyRing, openKeyRing } from '#trust/key-ring.ts'
 import type { Signer } from '#trust/sign.ts'
 import { openBus } from './compose-bus.ts'
+import { createLife, type Life, notReady } from './compose-health.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
 import type { Config } from './config.ts'
 import { createFaultPoint } from './faults.ts'
@@ -61,6 +61,7 @@ export interface Core {
   readonly signer: Signer
   readonly refuse: Refuse
   readonly bus: Bus
+  readonly life: Life
   readonly fault: FaultPoint
   readonly log: Log
   readonly metrics: Metrics
@@ -107,6 +108,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   const common = { hubId: config.hubId, clock, contracts, register, limits, digests, signer: keyRing.signer }
   const refuse = createRefuse({ ...common, statusOf, record: (row) => insertRefusal(db, row) })
   const busReaders: BusReader[] = []
+  const life = createLife()
   const metrics = composeMetrics({
     ...common,
     db,
@@ -114,7 +116,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     busReaders,
     queue: () => writer.committer.load(),
     queueLimits: QUEUE_LIMITS,
-    notReady: () => notReady({ config, clock, db, register, bus }),
+    notReady: () => notReady({ config, clock, db, register, bus, life }),
   })
   const log = counted(writeLog, metrics)
   const writer = await openLogEnd(db, commitPool, fault, metrics)
@@ -133,6 +135,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     db,
     keyRing,
     bus,
+    life,
     fault,
     refuse,
     log,
@@ -205,7 +208,11 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     activateKey: outageAware((proven: Proven) => activateKey(db, proven)),
     status: outageAware((id: string, party: string) => exchangeStatus(db, id, party)),
     pull: outageAware((asker: Proven, limit: number, waitSeconds: number, signal: AbortSignal) =>
-      pullDeliveries(db, { recipients: () => servedBy(register, asker, clock()), limit, waitSeconds }, signal),
+      pullDeliveries(
+        db,
+        { recipients: () => servedBy(register, asker, clock()), limit, waitSeconds },
+        AbortSignal.any([signal, core.life.draining]),
+      ),
     ),
     caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
     jwks: core.keyRing.jwks,
@@ -256,19 +263,4 @@ function outageAware<A extends unknown[], R>(call: (...args: A) => Promise<R>): 
       throw error
     }
   }
-}
-
-const MAX_CLOCK_OFFSET_MS = 2_000
-
-async function notReady(core: Pick<Core, 'config' | 'db' | 'clock' | 'register' | 'bus'>): Promise<string[]> {
-  // A gateway takes exchanges without the brokers, so their outage must not take it out of the balancer.
-  const causes = core.config.roles.includes('gateway') ? [] : [...core.bus.notReady()]
-  if (!core.register.isCurrent()) causes.push('register: not refreshed for 5 s')
-  try {
-    const offset = await clockOffsetMs(core.db, core.clock)
-    if (Math.abs(offset) > MAX_CLOCK_OFFSET_MS) causes.push(`clock: ${Math.round(offset)} ms off the database`)
-  } catch {
-    causes.push('database: not reachable')
-  }
-  return causes
 }

@@ -42,6 +42,8 @@ const schema = z.object({
   SANDBOX: z.enum(['on', 'off']).optional(),
   RELAY_REPUBLISH_AFTER_MS: milliseconds.default(600_000),
   RELAY_LEASE_MS: milliseconds.min(300).max(300_000).default(5_000),
+  DRAIN_MS: z.coerce.number().int().min(0).max(300_000).optional(),
+  STOP_WITHIN_MS: milliseconds.max(600_000).default(45_000),
   SWEEP_EVERY_MS: milliseconds.default(30_000),
   CONNECTOR_SCHEDULE_MS: schedule.optional(),
   CONNECTOR_TIMEOUT_MS: milliseconds.max(120_000).optional(),
@@ -100,6 +102,10 @@ export interface Config {
   /** Base URL by endpoint name of the connector manifests, from ENDPOINT_<NAME>. */
   readonly endpoints: Readonly<Record<string, string>>
   readonly republishAfterMs: number
+  /** How long a process that was told to stop goes on serving, not ready, so that balancers notice. */
+  readonly drainMs: number
+  /** After that it has so long to stop, or is ended with exit code 1. */
+  readonly stopWithinMs: number
   /** How long the relay of a process that has died keeps the others from taking over. */
   readonly relayLeaseMs: number
   readonly sweepEveryMs: number
@@ -168,6 +174,8 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     sandbox: v.SANDBOX === 'on' || (v.SANDBOX === undefined && isTrial),
     endpoints,
     republishAfterMs: v.RELAY_REPUBLISH_AFTER_MS,
+    drainMs: v.DRAIN_MS ?? (v.DATABASE_URL !== undefined && v.ROLES.includes('gateway') ? 5_000 : 0),
+    stopWithinMs: v.STOP_WITHIN_MS,
     relayLeaseMs: v.RELAY_LEASE_MS,
     sweepEveryMs: v.SWEEP_EVERY_MS,
     connectorTuning: {

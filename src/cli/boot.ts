@@ -55,7 +55,12 @@ export interface RunningHub {
   readonly operationsUrl: string | undefined
   /** Sandbox peers by the party they stand for. */
   readonly peers: ReadonlyMap<string, MarketingPeer>
-  stop(): Promise<void>
+  /** Not ready from now on: balancers go elsewhere, long polls end, and what still comes is served. */
+  drain(): void
+  /** Ends everything, the last started first. What fails is logged and does not keep the rest; false then. */
+  stop(): Promise<boolean>
+  /** What `stop` waits for now. */
+  stopping(): string | undefined
 }
 
 export interface BootOptions {
@@ -68,43 +73,77 @@ const GRACE_MS = 10_000
 
 /** Starts the configured roles in this process: store → core → loops → connectors → gateway. */
 export async function boot(config: Config, log: Log, options: BootOptions = {}): Promise<RunningHub> {
-  const stops: (() => Promise<void>)[] = []
-  const stop = async (): Promise<void> => {
-    for (const step of stops.splice(0).reverse()) await step()
-  }
+  const ends = createEnds(log)
   try {
     const store = await openStore(config, log)
-    stops.push(store.stop)
+    ends.add('database', store.stop)
     if (config.databaseUrl === undefined) await prepare(config, store.url)
     const core = await openCore(config, store.url, log)
-    stops.push(core.close)
+    ends.add('core', core.close)
+    const operations = await startOperations(core)
+    if (operations !== undefined) ends.add('operations port', () => operations.stop(GRACE_MS))
     const loops = startLoops(core)
-    stops.push(loops.stop)
-    const peers = new Map<string, MarketingPeer>()
-    if (config.roles.includes('connect')) {
-      for (const directory of connectorFolders()) {
-        const host = await startConnector(core, directory, peers, options)
-        stops.push(() => host.stop(GRACE_MS))
-      }
-      stops.push(async () => {
-        for (const peer of peers.values()) await peer.stop()
-      })
-    }
+    ends.add('loops', loops.stop)
+    const peers = config.roles.includes('connect') ? await startConnectors(core, options, ends) : new Map()
     const server = config.roles.includes('gateway') ? await startGateway(core) : undefined
     if (server !== undefined) {
-      stops.push(() => server.stop(GRACE_MS))
+      ends.add('gateway', () => server.stop(GRACE_MS))
       const parties = senders(core)
       const door = await openKafkaDoor(doorDeps(core), parties)
       core.busReaders.push(...parties.map((party) => ({ topic: inTopic(party), group: DOOR_GROUP })))
-      stops.push(door.close)
+      ends.add('Kafka door', door.close)
     }
-    const operations = await startOperations(core)
-    if (operations !== undefined) stops.push(() => operations.stop(GRACE_MS))
-    return { core, url: server?.url, operationsUrl: operations?.url, peers, stop }
+    core.life.begin()
+    const drain = (): void => {
+      core.life.drain()
+      server?.drain()
+    }
+    const { stop, stopping } = ends
+    return { core, url: server?.url, operationsUrl: operations?.url, peers, drain, stop, stopping }
   } catch (error) {
-    await stop()
+    await ends.stop()
     throw error
   }
+}
+
+interface Ends extends Pick<RunningHub, 'stop' | 'stopping'> {
+  add(name: string, end: () => Promise<unknown>): void
+}
+
+function createEnds(log: Log): Ends {
+  const ends: { readonly name: string; readonly end: () => Promise<unknown> }[] = []
+  let current: string | undefined
+  return {
+    add: (name, end) => void ends.push({ name, end }),
+    stopping: () => current,
+    async stop() {
+      let clean = true
+      for (const { name, end } of ends.splice(0).reverse()) {
+        current = name
+        try {
+          await end()
+        } catch (error) {
+          clean = false
+          log({ level: 'error', message: `stopping: ${name}`, error })
+        }
+      }
+      current = undefined
+      return clean
+    },
+  }
+}
+
+/** The sandbox peers that were started for them, by party. */
+async function startConnectors(core: Core, options: BootOptions, ends: Ends): Promise<Map<string, MarketingPeer>> {
+  const peers = new Map<string, MarketingPeer>()
+  ends.add('sandbox peers', async () => {
+    for (const peer of peers.values()) await peer.stop()
+  })
+  for (const directory of connectorFolders()) {
+    const host = await startConnector(core, directory, peers, options)
+    ends.add(`connector ${host.manifest.id}`, () => host.stop(GRACE_MS))
+  }
+  return peers
 }
 
 const doorDeps = (core: Core): DoorDeps => ({

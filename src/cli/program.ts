@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { ROLES } from '#config.ts'
 import { asHubError } from '#kernel/errors.ts'
 import type { WhyOptions } from './grants.ts'
 import { printError } from './output.ts'
@@ -53,7 +54,8 @@ function addHub(program: Command, answer: Answer): void {
   program
     .command('start')
     .description('start the configured roles; PostgreSQL and sandbox peers included where none is configured')
-    .action(async () => (await import('./start.ts')).start())
+    .option('--roles <roles>', `in place of ROLES: ${ROLES.join(', ')}, comma-separated`)
+    .action(async ({ roles }: { roles?: string }) => answer(await (await import('./start.ts')).start(roles)))
   program
     .command('demo')
     .description('play the main job end to end and check every answer')

@@ -1,13 +1,55 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import pc from 'picocolors'
-import { configFromProcess } from '#config.ts'
-import { boot } from './boot.ts'
+import type { Log } from '#compose.ts'
+import { type Config, configFromProcess } from '#config.ts'
+import { boot, type RunningHub } from './boot.ts'
 import { createLog } from './log.ts'
 import { say } from './output.ts'
 
-/** `dianqiao start`: runs until SIGTERM or SIGINT, then drains. A second signal ends at once. */
-export async function start(): Promise<void> {
-  const config = configFromProcess()
-  const hub = await boot(config, createLog(config.logLevel))
+/**
+ * `dianqiao start`: runs until SIGTERM or SIGINT; then it is not ready for DRAIN_MS, stops, and ends with 0, or with 1
+ * when something did not stop within STOP_WITHIN_MS or failed to. A second signal ends it at once with 130.
+ */
+export async function start(roles?: string): Promise<number> {
+  const config = configFromProcess(roles === undefined ? {} : { ROLES: roles })
+  const log = createLog(config.logLevel)
+  const hub = await boot(config, log)
+  tell(config, hub)
+  await new Promise<void>((resolve) => {
+    const end = (): void => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+        process.removeListener(signal, end)
+        process.once(signal, () => process.exit(130))
+      }
+      resolve()
+    }
+    process.once('SIGTERM', end)
+    process.once('SIGINT', end)
+  })
+  return end(config, log, hub)
+}
+
+async function end(config: Config, log: Log, hub: RunningHub): Promise<number> {
+  hub.drain()
+  if (config.drainMs > 0) {
+    say(`draining for ${config.drainMs} ms`)
+    await sleep(config.drainMs)
+  }
+  say('stopping')
+  const late = setTimeout(() => {
+    log({
+      level: 'error',
+      message: `did not stop within ${config.stopWithinMs} ms: ${hub.stopping() ?? 'the process'}`,
+    })
+    process.exit(1)
+  }, config.stopWithinMs)
+  const clean = await hub.stop()
+  // Something that still holds the process keeps the alarm; nothing else does.
+  late.unref()
+  return clean ? 0 : 1
+}
+
+function tell(config: Config, hub: RunningHub): void {
   say(`${pc.bold('电桥 Dianqiao')}  roles: ${config.roles.join(', ')}`)
   if (hub.url !== undefined) {
     say(`  gateway   ${hub.url}`)
@@ -18,14 +60,4 @@ export async function start(): Promise<void> {
   for (const [party, peer] of hub.peers) say(`  sandbox   ${peer.url}  (${party})`)
   say(`  data      ${config.databaseUrl === undefined ? config.dataDir : 'DATABASE_URL'}`)
   if (hub.url !== undefined) say(`\n  curl -s ${hub.url}/v1/time\n  curl -s ${hub.url}/health/ready`)
-  await new Promise<void>((resolve) => {
-    const end = (): void => {
-      process.once('SIGINT', () => process.exit(130))
-      resolve()
-    }
-    process.once('SIGTERM', end)
-    process.once('SIGINT', end)
-  })
-  say('stopping')
-  await hub.stop()
 }

@@ -3,6 +3,8 @@ export interface Loop {
   wake(): void
   /** Resolves when the step under way has ended; no further one begins. */
   stop(): Promise<void>
+  /** What is wrong with it, once that has lasted; undefined while it works. */
+  ailment(): string | undefined
 }
 
 export interface LoopOptions {
@@ -11,6 +13,8 @@ export interface LoopOptions {
 }
 
 const ERROR_PAUSE_MS = 1_000
+const FAILING_MS = 30_000
+const HANGING_MS = 60_000
 
 /**
  * Repeats a step: at once while it finds work, else when woken or polled. An error pauses the loop for a second and
@@ -20,13 +24,29 @@ export function startLoop(step: () => Promise<number>, options: LoopOptions): Lo
   let stopped = false
   let woken = false
   let rouse = (): void => {}
+  let failingSince: number | undefined
+  let stepSince: number | undefined
+
+  async function runStep(): Promise<number> {
+    stepSince = performance.now()
+    try {
+      const moved = await step()
+      failingSince = undefined
+      return moved
+    } catch (error) {
+      failingSince ??= performance.now()
+      throw error
+    } finally {
+      stepSince = undefined
+    }
+  }
 
   async function run(): Promise<void> {
     while (!stopped) {
       woken = false
       let pauseMs = options.pollMs
       try {
-        if ((await step()) > 0) continue
+        if ((await runStep()) > 0) continue
       } catch (error) {
         options.onError(error)
         pauseMs = ERROR_PAUSE_MS
@@ -56,5 +76,14 @@ export function startLoop(step: () => Promise<number>, options: LoopOptions): Lo
       rouse()
       return ended
     },
+    ailment() {
+      const now = performance.now()
+      if (failingSince !== undefined && now - failingSince > FAILING_MS)
+        return `failing for ${seconds(now - failingSince)}`
+      if (stepSince !== undefined && now - stepSince > HANGING_MS) return `hanging for ${seconds(now - stepSince)}`
+      return undefined
+    },
   }
 }
+
+const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`

@@ -45,6 +45,7 @@ export interface HubProcess {
 
 /** Every time as short as it can be, so that a crash test waits for work and never for a lease. */
 const QUICK = {
+  DRAIN_MS: '0',
   RELAY_REPUBLISH_AFTER_MS: '1500',
   RELAY_LEASE_MS: '1000',
   SWEEP_EVERY_MS: '200',

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import type { OpenAPIHono } from '@hono/zod-openapi'
@@ -5,6 +6,8 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 export interface RunningServer {
   /** Where it listens, `http://host:port`. */
   readonly url: string
+  /** From now on each answer closes its connection, so that a balancer opens its next one elsewhere. */
+  drain(): void
   /** Takes no new connections, lets requests under way finish within `graceMs`, then closes. */
   stop(graceMs: number): Promise<void>
 }
@@ -38,10 +41,16 @@ export function startServer(
       (info: AddressInfo) => {
         server.off('error', reject)
         const host = info.family === 'IPv6' ? `[${info.address}]` : info.address
-        resolve({ url: `http://${host}:${info.port}`, stop })
+        resolve({ url: `http://${host}:${info.port}`, drain, stop })
       },
     )
     server.once('error', reject)
+
+    function drain(): void {
+      server.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
+        response.shouldKeepAlive = false
+      })
+    }
 
     function stop(graceMs: number): Promise<void> {
       return new Promise((done) => {
