@@ -10,6 +10,8 @@ import type { ReaderSettings } from './kafka-supervisor.ts'
 import { type Renewable, renewable } from './renewable.ts'
 
 export interface KafkaBusOptions extends KafkaSettings {
+  /** The longest that a reader rests after its offset was reset or its consumer had to be replaced; default 30 s. */
+  readonly pauseMaxMs?: number
   readonly reader?: Partial<ReaderSettings>
   /** The consumer has crashed too often for a reason that waiting does not remove: the process should end. */
   readonly onFatal?: (error: HubError) => void
@@ -41,6 +43,7 @@ export function openKafkaBus(options: KafkaBusOptions, client: KafkaClient = ope
   const readers = new Set<Reader>()
   const settings: ReaderSettings = {
     ...READER,
+    ...restsWithin(options.pauseMaxMs ?? READER.resetPauseMs),
     heartbeatMs: options.times?.heartbeatMs ?? KAFKA_TIMES.heartbeatMs,
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
     ...options.reader,
@@ -76,6 +79,12 @@ export function openKafkaBus(options: KafkaBusOptions, client: KafkaClient = ope
     },
   }
 }
+
+const restsWithin = (ms: number): Pick<ReaderSettings, 'holds' | 'resetPauseMs' | 'rebuild'> => ({
+  holds: { ...READER.holds, maxMs: Math.min(READER.holds.maxMs, ms) },
+  resetPauseMs: Math.min(READER.resetPauseMs, ms),
+  rebuild: { ...READER.rebuild, maxMs: Math.min(READER.rebuild.maxMs, ms) },
+})
 
 async function requireReadable(admin: Renewable<KafkaAdmin>, topic: string): Promise<void> {
   const config = await admin
