@@ -39,7 +39,7 @@ export async function startTcpProxy(target: () => ProxyTarget): Promise<TcpProxy
       if (!swallowing) to.end()
     })
     from.once('error', () => {
-      if (!swallowing) to.resetAndDestroy()
+      if (!swallowing) abort(to)
     })
   }
 
@@ -55,7 +55,7 @@ export async function startTcpProxy(target: () => ProxyTarget): Promise<TcpProxy
     const line = { client, server }
     lines.add(line)
     server.on('error', () => {
-      if (!swallowing) client.resetAndDestroy()
+      if (!swallowing) abort(client)
     })
     carry(client, server)
     carry(server, client)
@@ -68,8 +68,8 @@ export async function startTcpProxy(target: () => ProxyTarget): Promise<TcpProxy
 
   const breakAll = (): void => {
     for (const { client, server } of lines) {
-      client.resetAndDestroy()
-      server?.resetAndDestroy()
+      abort(client)
+      if (server !== undefined) abort(server)
     }
     lines.clear()
   }
@@ -113,6 +113,12 @@ export async function startTcpProxy(target: () => ProxyTarget): Promise<TcpProxy
       await closed
     },
   }
+}
+
+/** A reset where there is one: Unix sockets know none. */
+function abort(socket: Socket): void {
+  if (socket.remoteAddress === undefined) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 /** Below the range that the system gives to outgoing connections: nobody takes it while the proxy refuses. */
