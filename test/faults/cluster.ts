@@ -3,22 +3,18 @@ import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { applyTopics, partyTopics } from '#bus/topics.ts'
 import { prepare } from '#cli/boot.ts'
 import { readConfig } from '#config.ts'
-import { type LocalKafka, startLocalKafka } from '#sandbox/kafka-broker.ts'
 import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
 import type { PartyClient } from '#sandbox/party-client.ts'
 import { QUICK } from '../support/hub-process.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { type FaultBroker, openFaultBroker } from './fault-broker.ts'
 import { type FaultDatabase, openFaultDatabase } from './fault-database.ts'
 import { openRole, type RoleProcess } from './role.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
-export const KAFKA_CACHE = join(ROOT, '.cache/kafka')
-
 /** Two processes for each role: one of them may be down, cut off or wrong without an end of service. */
-export const ROLES_BY_PROCESS: Readonly<Record<string, string>> = {
+const ROLES_BY_PROCESS: Readonly<Record<string, string>> = {
   'gateway-1': 'gateway',
   'gateway-2': 'gateway',
   'relay-1': 'relay,cases',
@@ -46,7 +42,7 @@ export interface Cluster {
   readonly dir: string
   readonly keysDir: string
   readonly database: FaultDatabase
-  readonly kafka: LocalKafka
+  readonly broker: FaultBroker
   readonly peers: ReadonlyMap<string, MarketingPeer>
   readonly role: (name: string) => RoleProcess
   readonly line: (name: string) => TcpProxy
@@ -89,8 +85,11 @@ async function build(
   options: ClusterOptions,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<Cluster, 'close'>> {
-  const [database, kafka] = await Promise.all([openFaultDatabase(dir), openBroker(dir)])
-  stops.push(database.close, kafka.stop)
+  const [database, broker] = await Promise.all([
+    openFaultDatabase(dir),
+    openFaultBroker(dir, [...UTILITIES, 'platform-nmg']),
+  ])
+  stops.push(database.close, broker.close)
   const peers = new Map<string, MarketingPeer>()
   for (const utility of UTILITIES) {
     const peer = await startMarketingPeer({
@@ -134,7 +133,7 @@ async function build(
       ...keys,
       ...Object.fromEntries(endpoints),
       DATABASE_URL: urlOf(name),
-      KAFKA_BROKERS: kafka.brokers.join(','),
+      KAFKA_BROKERS: broker.brokers.join(','),
       ...options.env,
     }
     const opened = await openRole({
@@ -151,30 +150,30 @@ async function build(
     dir,
     keysDir: keys.PARTY_KEYS_DIR,
     database,
-    kafka,
+    broker,
     peers,
     role,
     line,
     clientUrl: (gateway: string) => `http://127.0.0.1:${line(`client->${gateway}`).port}`,
     directUrl: (gateway: string) => `http://127.0.0.1:${role(gateway).port}`,
     clients: new Map<string, Promise<PartyClient>>(),
-    recover: () => recover({ database, kafka, peers, lines, roles }),
+    recover: () => recover({ database, broker, peers, lines, roles }),
   }
   await cluster.recover()
   return cluster
 }
 
-interface Parts extends Pick<Cluster, 'database' | 'kafka' | 'peers'> {
+interface Parts extends Pick<Cluster, 'database' | 'broker' | 'peers'> {
   readonly lines: ReadonlyMap<string, TcpProxy>
   readonly roles: ReadonlyMap<string, RoleProcess>
 }
 
-async function recover({ database, kafka, peers, lines, roles }: Parts): Promise<readonly string[]> {
+async function recover({ database, broker, peers, lines, roles }: Parts): Promise<readonly string[]> {
   for (const proxy of lines.values()) await proxy.heal()
   for (const peer of peers.values()) peer.faults.clear()
-  kafka.signalNode(0, 'SIGCONT')
+  broker.thaw()
   await database.freeDisk()
-  await Promise.all([database.ensure(), kafka.startNode(0)])
+  await Promise.all([database.ensure(), broker.ensure()])
   for (const role of roles.values()) {
     role.shiftClock(0)
     role.signal('SIGCONT')
@@ -193,14 +192,6 @@ async function untilReady(roles: readonly RoleProcess[]): Promise<readonly strin
     if (waiting.length > 0) await sleep(50)
   }
   return waiting.map(({ name }) => name)
-}
-
-async function openBroker(dir: string): Promise<LocalKafka> {
-  const kafka = await startLocalKafka({ cacheDir: KAFKA_CACHE, dataDir: join(dir, 'kafka') })
-  const settings = { brokers: kafka.brokers, clientId: 'faults' }
-  const plan = { partitions: 3, replicationFactor: 1, retentionMs: 86_400_000 }
-  await applyTopics(settings, [...UTILITIES, 'platform-nmg'].flatMap(partyTopics), plan)
-  return kafka
 }
 
 const found =

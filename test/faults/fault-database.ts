@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '#store/embedded.ts'
 import type { ProxyTarget } from '../support/tcp-proxy.ts'
+import { createTurns } from './in-turn.ts'
 
 const run = promisify(execFile)
 const DISK = '768m'
@@ -36,14 +37,8 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
   const ballast = join(disk, 'ballast')
   const lines: string[] = []
   let running: EmbeddedPostgres | undefined
-  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = createTurns()
 
-  /** One after the other: faults overlap, and each finds the server as the one before left it. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const next = turn.then(work, work)
-    turn = next.catch(() => undefined)
-    return next
-  }
   const start = async (): Promise<void> => {
     if (running !== undefined && isAlive(running.pid)) return
     await running?.stop()

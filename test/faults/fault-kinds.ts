@@ -97,21 +97,18 @@ const processFaults = {
 const brokerFaults = {
   'broker-kill': {
     plan: (random) => at('broker', random.between(100, 1_500)),
-    start: (cluster) => cluster.kafka.stopNode(0, 'SIGKILL'),
-    heal: (cluster) => cluster.kafka.startNode(0),
+    start: (cluster) => cluster.broker.stop('SIGKILL'),
+    heal: (cluster) => cluster.broker.ensure(),
   },
   'broker-restart': {
     plan: () => at('broker', 100),
-    start: (cluster) => {
-      cluster.kafka.signalNode(0, 'SIGCONT')
-      return cluster.kafka.stopNode(0, 'SIGTERM')
-    },
-    heal: (cluster) => cluster.kafka.startNode(0),
+    start: (cluster) => cluster.broker.stop('SIGTERM'),
+    heal: (cluster) => cluster.broker.ensure(),
   },
   'broker-stop': {
     plan: (random) => at('broker', random.between(1_000, 3_500)),
-    start: (cluster) => cluster.kafka.signalNode(0, 'SIGSTOP'),
-    heal: (cluster) => cluster.kafka.signalNode(0, 'SIGCONT'),
+    start: (cluster) => cluster.broker.freeze(),
+    heal: (cluster) => cluster.broker.thaw(),
   },
 } satisfies Record<string, FaultKind>
 

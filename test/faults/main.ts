@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { missingForKafka } from '#sandbox/kafka-jars.ts'
-import { KAFKA_CACHE } from './cluster.ts'
+import { KAFKA_CACHE } from './fault-broker.ts'
 import { type RunOptions, runSchedules, summaryLine } from './run.ts'
 
 const USAGE = 'usage: npm run faults -- [--schedules N] [--seed S] [--from N] [--json] [--keep]\n'
@@ -52,5 +52,6 @@ function readCall(): (Omit<RunOptions, 'say'> & { readonly json: boolean }) | un
   }
 }
 
-const isCount = (value: number | undefined): value is number =>
-  value !== undefined && Number.isSafeInteger(value) && value > 0
+function isCount(value: number | undefined): value is number {
+  return value !== undefined && Number.isSafeInteger(value) && value > 0
+}

@@ -54,7 +54,7 @@ export async function runSchedules(options: RunOptions): Promise<RunReport> {
   return reportOf(options.seed, rounds, seconds, noFullDisk === undefined ? [] : [`full-disk: ${noFullDisk}`])
 }
 
-export const isClean = ({ violations, troubles }: Round): boolean =>
+const isClean = ({ violations, troubles }: Round): boolean =>
   troubles.length === 0 && Object.values(violations).every((sentences: readonly string[]) => sentences.length === 0)
 
 /** The line that ends a run. */
