@@ -35,6 +35,8 @@ export function kafkaSettings(kafka: KafkaConfig, clientId: string): KafkaSettin
     times: {
       sessionTimeoutMs,
       heartbeatMs: Math.min(KAFKA_TIMES.heartbeatMs, Math.floor(sessionTimeoutMs / 3)),
+      // A handler only lands a batch: a member that takes longer than two sessions to rejoin is a dead one.
+      rebalanceTimeoutMs: Math.min(KAFKA_TIMES.rebalanceTimeoutMs, 2 * sessionTimeoutMs),
       retryMaxMs: Math.min(KAFKA_TIMES.retryMaxMs, pauseMaxMs),
     },
     ...(tls ? { tls: caFile === undefined ? {} : { ca: readSecret('KAFKA_TLS_CA_FILE', caFile) } } : {}),

@@ -17,13 +17,10 @@ export interface KafkaBusOptions extends KafkaSettings {
   readonly onFatal?: (error: HubError) => void
 }
 
-const READER: Omit<ReaderSettings, 'heartbeatMs'> = Object.freeze({
+const READER: Omit<ReaderSettings, 'heartbeatMs' | 'readyMs' | 'watchdogMs'> = Object.freeze({
   batchSize: 200,
   holds: { firstMs: 50, maxMs: 5_000 },
   resetPauseMs: 30_000,
-  readyMs: 30_000,
-  // Longer than a rebalance may take: a member that waits for the others is not dead.
-  watchdogMs: 120_000,
   rebuild: { firstMs: 500, maxMs: 30_000 },
   maxCrashes: 5,
   stableMs: 60_000,
@@ -41,10 +38,14 @@ export function openKafkaBus(options: KafkaBusOptions, client: KafkaClient = ope
   const producer = renewable(client.producer)
   const admin = renewable(client.admin)
   const readers = new Set<Reader>()
+  const { heartbeatMs, sessionTimeoutMs, rebalanceTimeoutMs } = { ...KAFKA_TIMES, ...options.times }
   const settings: ReaderSettings = {
     ...READER,
     ...restsWithin(options.pauseMaxMs ?? READER.resetPauseMs),
-    heartbeatMs: options.times?.heartbeatMs ?? KAFKA_TIMES.heartbeatMs,
+    heartbeatMs,
+    readyMs: sessionTimeoutMs,
+    // Longer than a rebalance may take: a member that waits for the others is not dead.
+    watchdogMs: 2 * rebalanceTimeoutMs,
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
     ...options.reader,
   }

@@ -3,7 +3,7 @@ import { missingForKafka } from '#sandbox/kafka-jars.ts'
 import { KAFKA_CACHE } from './fault-broker.ts'
 import { type RunOptions, runSchedules, summaryLine } from './run.ts'
 
-const USAGE = 'usage: npm run faults -- [--schedules N] [--seed S] [--from N] [--json] [--keep]\n'
+const USAGE = 'usage: npm run faults -- [--schedules N] [--seed S] [--from N] [--trace] [--json] [--keep]\n'
 
 process.exit(await main())
 
@@ -42,11 +42,12 @@ function readCall(): (Omit<RunOptions, 'say'> & { readonly json: boolean }) | un
         from: { type: 'string', default: '1' },
         json: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
+        trace: { type: 'boolean', default: false },
       },
     })
     const [schedules, seed, from] = [values.schedules, values.seed, values.from].map(Number)
     if (!isCount(schedules) || !isCount(from) || seed === undefined || !Number.isSafeInteger(seed)) return undefined
-    return { schedules, seed, from, json: values.json, keep: values.keep }
+    return { schedules, seed, from, json: values.json, keep: values.keep, trace: values.trace }
   } catch {
     return undefined
   }

@@ -11,6 +11,8 @@ export interface RunOptions {
   readonly from: number
   /** Leaves the folder of the run behind. */
   readonly keep: boolean
+  /** Tells when each fault began and ended, of clean rounds too. */
+  readonly trace: boolean
   readonly say: (line: string) => void
 }
 
@@ -42,6 +44,7 @@ export async function runSchedules(options: RunOptions): Promise<RunReport> {
       const round = await playRound(cluster, planSchedule(options.seed, n, without))
       rounds.push(round)
       options.say(roundLine(round))
+      if (options.trace) for (const line of round.trace) options.say(`  ${line}`)
       if (!isClean(round)) {
         explain(round, cluster, options.say)
         break
