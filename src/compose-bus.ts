@@ -16,6 +16,7 @@ export async function openBus(config: Config, db: Db, log: Log): Promise<Bus> {
   const { openKafkaBus } = await import('#bus/kafka.ts')
   return openKafkaBus({
     ...kafkaSettings(config.kafka, config.hubId),
+    pauseMaxMs: config.kafka.pauseMaxMs,
     onFatal: (error) => {
       log({ level: 'error', message: 'the Kafka consumer crashes again and again; this process ends', error })
       process.exitCode = 1
@@ -27,11 +28,17 @@ export async function openBus(config: Config, db: Db, log: Log): Promise<Bus> {
 
 /** The configuration with its files read. Throws `config.invalid` when a file cannot be read. */
 export function kafkaSettings(kafka: KafkaConfig, clientId: string): KafkaSettings {
-  const { brokers, sessionTimeoutMs, tls, caFile, sasl } = kafka
+  const { brokers, sessionTimeoutMs, pauseMaxMs, tls, caFile, sasl } = kafka
   return {
     brokers,
     clientId,
-    times: { sessionTimeoutMs, heartbeatMs: Math.min(KAFKA_TIMES.heartbeatMs, Math.floor(sessionTimeoutMs / 3)) },
+    times: {
+      sessionTimeoutMs,
+      heartbeatMs: Math.min(KAFKA_TIMES.heartbeatMs, Math.floor(sessionTimeoutMs / 3)),
+      // A handler only lands a batch: a member that takes longer than two sessions to rejoin is a dead one.
+      rebalanceTimeoutMs: Math.min(KAFKA_TIMES.rebalanceTimeoutMs, 2 * sessionTimeoutMs),
+      retryMaxMs: Math.min(KAFKA_TIMES.retryMaxMs, pauseMaxMs),
+    },
     ...(tls ? { tls: caFile === undefined ? {} : { ca: readSecret('KAFKA_TLS_CA_FILE', caFile) } } : {}),
     ...(sasl === undefined
       ? {}

@@ -60,6 +60,7 @@ const schema = z.object({
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
   KAFKA_BROKERS: addresses.optional(),
   KAFKA_SESSION_TIMEOUT_MS: milliseconds.min(1_000).max(300_000).default(30_000),
+  KAFKA_PAUSE_MAX_MS: milliseconds.min(100).default(30_000),
   KAFKA_TLS: z.enum(['on', 'off']).optional(),
   KAFKA_TLS_CA_FILE: z.string().min(1).optional(),
   KAFKA_SASL_USERNAME: z.string().min(1).optional(),
@@ -75,6 +76,8 @@ export interface KafkaConfig {
   readonly brokers: readonly string[]
   /** A member that is silent for so long loses its partitions. */
   readonly sessionTimeoutMs: number
+  /** The longest that a reader rests after its offset was reset or its consumer had to be replaced. */
+  readonly pauseMaxMs: number
   readonly tls: boolean
   /** PEM of the authorities to trust instead of the system's. */
   readonly caFile: string | undefined
@@ -216,6 +219,7 @@ function kafkaOf(v: z.infer<typeof schema>): KafkaConfig | undefined {
   return {
     brokers,
     sessionTimeoutMs: v.KAFKA_SESSION_TIMEOUT_MS,
+    pauseMaxMs: v.KAFKA_PAUSE_MAX_MS,
     tls: v.KAFKA_TLS === 'on' || (v.KAFKA_TLS === undefined && v.KAFKA_TLS_CA_FILE !== undefined),
     caFile: v.KAFKA_TLS_CA_FILE,
     sasl: username === undefined || passwordFile === undefined ? undefined : { username, passwordFile },

@@ -28,7 +28,7 @@ test('brokers, a password file and an authority make a Kafka client with TLS and
   expect(kafka && kafkaSettings(kafka, 'dianqiao')).toEqual({
     brokers: ['one:9092', 'two:9092'],
     clientId: 'dianqiao',
-    times: { sessionTimeoutMs: 6_000, heartbeatMs: 2_000 },
+    times: { sessionTimeoutMs: 6_000, heartbeatMs: 2_000, rebalanceTimeoutMs: 12_000, retryMaxMs: 10_000 },
     tls: { ca: 'PEM' },
     sasl: { username: 'hub', password: 'secret' },
   })

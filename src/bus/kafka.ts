@@ -10,18 +10,17 @@ import type { ReaderSettings } from './kafka-supervisor.ts'
 import { type Renewable, renewable } from './renewable.ts'
 
 export interface KafkaBusOptions extends KafkaSettings {
+  /** The longest that a reader rests after its offset was reset or its consumer had to be replaced; default 30 s. */
+  readonly pauseMaxMs?: number
   readonly reader?: Partial<ReaderSettings>
   /** The consumer has crashed too often for a reason that waiting does not remove: the process should end. */
   readonly onFatal?: (error: HubError) => void
 }
 
-const READER: Omit<ReaderSettings, 'heartbeatMs'> = Object.freeze({
+const READER: Omit<ReaderSettings, 'heartbeatMs' | 'readyMs' | 'watchdogMs'> = Object.freeze({
   batchSize: 200,
   holds: { firstMs: 50, maxMs: 5_000 },
   resetPauseMs: 30_000,
-  readyMs: 30_000,
-  // Longer than a rebalance may take: a member that waits for the others is not dead.
-  watchdogMs: 120_000,
   rebuild: { firstMs: 500, maxMs: 30_000 },
   maxCrashes: 5,
   stableMs: 60_000,
@@ -39,9 +38,14 @@ export function openKafkaBus(options: KafkaBusOptions, client: KafkaClient = ope
   const producer = renewable(client.producer)
   const admin = renewable(client.admin)
   const readers = new Set<Reader>()
+  const { heartbeatMs, sessionTimeoutMs, rebalanceTimeoutMs } = { ...KAFKA_TIMES, ...options.times }
   const settings: ReaderSettings = {
     ...READER,
-    heartbeatMs: options.times?.heartbeatMs ?? KAFKA_TIMES.heartbeatMs,
+    ...restsWithin(options.pauseMaxMs ?? READER.resetPauseMs),
+    heartbeatMs,
+    readyMs: sessionTimeoutMs,
+    // Longer than a rebalance may take: a member that waits for the others is not dead.
+    watchdogMs: 2 * rebalanceTimeoutMs,
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
     ...options.reader,
   }
@@ -76,6 +80,12 @@ export function openKafkaBus(options: KafkaBusOptions, client: KafkaClient = ope
     },
   }
 }
+
+const restsWithin = (ms: number): Pick<ReaderSettings, 'holds' | 'resetPauseMs' | 'rebuild'> => ({
+  holds: { ...READER.holds, maxMs: Math.min(READER.holds.maxMs, ms) },
+  resetPauseMs: Math.min(READER.resetPauseMs, ms),
+  rebuild: { ...READER.rebuild, maxMs: Math.min(READER.rebuild.maxMs, ms) },
+})
 
 async function requireReadable(admin: Renewable<KafkaAdmin>, topic: string): Promise<void> {
   const config = await admin

@@ -24,6 +24,8 @@ export interface LocalKafka {
   readonly secure: { readonly brokers: readonly string[]; readonly ca: string } | undefined
   /** Ends one node: SIGTERM moves its leaderships first, SIGKILL does not. */
   readonly stopNode: (node: number, signal?: 'SIGTERM' | 'SIGKILL') => Promise<void>
+  /** SIGSTOP: it keeps its connections and says nothing any more; SIGCONT: it goes on. */
+  readonly signalNode: (node: number, signal: 'SIGSTOP' | 'SIGCONT') => void
   /** Starts it again on the same port and log. */
   readonly startNode: (node: number) => Promise<void>
   readonly stop: () => Promise<void>
@@ -78,6 +80,7 @@ export async function startLocalKafka(options: LocalKafkaOptions): Promise<Local
     brokers: addressesOf('plain'),
     secure: certificate === undefined ? undefined : { brokers: addressesOf('secure'), ca: certificate.pem },
     stopNode,
+    signalNode: (node, signal) => running.get(node)?.signal(signal),
     startNode,
     stop,
   }

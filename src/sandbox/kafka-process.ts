@@ -13,6 +13,7 @@ const STOP_LIMIT_MS = 20_000
 export interface JavaProcess {
   /** A SIGTERM that is not obeyed within 20 s is followed by SIGKILL. */
   readonly stop: (signal: 'SIGTERM' | 'SIGKILL') => Promise<void>
+  readonly signal: (signal: 'SIGSTOP' | 'SIGCONT') => void
 }
 
 /**
@@ -63,7 +64,7 @@ export async function launchJava(args: readonly string[], port: number): Promise
     }
     await sleep(20)
   }
-  return { stop: (signal) => halt(child, signal) }
+  return { stop: (signal) => halt(child, signal), signal: (signal) => void child.kill(signal) }
 }
 
 function spawnJava(args: readonly string[]): ChildProcess {

@@ -1,24 +1,17 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestContext } from 'vitest'
-import type { JsonObject } from '#kernel/json.ts'
-import { readPartySigner } from '#parties/key-files.ts'
-import type { Effect } from '#sandbox/effects.ts'
 import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
-import { openPartyClient, type PartyClient } from '#sandbox/party-client.ts'
+import type { PartyClient } from '#sandbox/party-client.ts'
 import { createDatabase } from '../support/database.ts'
 import { type HubProcess, openHubProcess } from '../support/hub-process.ts'
-import { check, type Violations } from './check.ts'
-import type { Answer, ExchangeStatus, History, PeerEffect, Push } from './history.ts'
-import { CHIFENG, contentOf, HOHHOT, type Message } from './messages.ts'
+import type { Violations } from './check.ts'
+import type { Answer, Push } from './history.ts'
+import { CHIFENG, HOHHOT, type Message } from './messages.ts'
+import { openOutside } from './outside.ts'
 
 const UTILITIES = ['state-grid-east', 'inner-mongolia-power'] as const
-const RETRY_MS = 100
-const QUIET_WITHIN_MS = 30_000
-/** Long enough for a second effect or a second delivery to show, had something gone wrong. */
-const AFTERMATH_MS = 300
 
 /** Hub processes that share one database, with everything outside them that survives their deaths. */
 export interface World {
@@ -73,7 +66,7 @@ export async function openWorld(
     releaseKeys()
   })
   const hub = await openHub()
-  return { hub, secondHub: openHub, peers, ...(await openOutside(hub, peers, dir)) }
+  return { hub, secondHub: openHub, peers, ...openOutsideOf(hub, peers, dir) }
 }
 
 /** The open worlds of one test file share their keys: making RSA keys takes as long as starting a hub. */
@@ -91,129 +84,20 @@ function releaseKeys(): void {
   shared = undefined
 }
 
-type Outside = Pick<World, 'client' | 'push' | 'pushUntilAnswered' | 'pushes' | 'judge'>
-
-async function openOutside(home: HubProcess, peers: ReadonlyMap<string, MarketingPeer>, dir: string): Promise<Outside> {
-  const messages = new Map<string, Message>()
-  const tokens = new Map<string, string>()
-  const pushes: Push[] = []
-  const clients = new Map<string, Promise<PartyClient>>()
-  let tick = 0
-
-  const client = (party: string, hub = home): Promise<PartyClient> => {
-    const key = `${party} ${hub.url}`
-    const opened = clients.get(key) ?? openClient(hub, party)
-    clients.set(key, opened)
-    return opened
-  }
-
-  const push = async (message: Message, hub = home): Promise<Answer | undefined> => {
-    const sender = await client(message.sender, hub)
-    messages.set(message.id, message)
-    const token = tokens.get(message.id) ?? sender.exchangeToken(message.input)
-    tokens.set(message.id, token)
-    const begun = ++tick
-    const answer = await sender.pushToken(token).catch(() => undefined)
-    const known = answer === undefined || answer.status === 503 ? undefined : answer
-    if (known !== undefined && known.status !== 202 && known.status !== 200) {
-      throw new Error(`${message.id} was refused: ${known.status} ${known.code}`)
-    }
-    const entry = known && {
-      status: known.status,
-      receipt: String(known.token),
-      exchange: String(known.claims?.['exchange']),
-      verified: known.verified === true,
-    }
-    pushes.push({ message: message.id, begun, ended: ++tick, answer: entry })
-    return entry
-  }
-
-  const pushUntilAnswered = async (message: Message): Promise<Answer> => {
-    for (;;) {
-      const answer = await push(message)
-      if (answer !== undefined) return answer
-      await sleep(RETRY_MS)
-    }
-  }
-
-  const judge = async (): Promise<Violations> => {
-    const exchanges = exchangesOf(pushes)
-    const ask = async (message: string, exchange: string): Promise<ExchangeStatus> =>
-      statusOf(await client(message.slice(0, message.indexOf(' '))), message, exchange)
-    await untilQuiet(exchanges, ask)
-    // The original receipt, once more, however long ago it was given.
-    for (const message of messages.values()) await push(message)
-    await sleep(AFTERMATH_MS)
-    const statuses = await inTurns([...exchanges], ([message, exchange]) => ask(message, exchange))
-    const effects = [...peers.keys()].flatMap((utility) => effectsOf(utility, peers, dir))
-    const history: History = { messages: [...messages.values()], pushes: [...pushes], effects, statuses }
-    return check({ ...history, pushes: history.pushes.toSorted((a, b) => a.begun - b.begun) })
-  }
-
-  return { client, push, pushUntilAnswered, pushes, judge }
-}
-
-function openClient(hub: HubProcess, party: string): Promise<PartyClient> {
-  const signer = readPartySigner(hub.keysDir, party)
-  if (signer === undefined) throw new Error(`no seeded key of ${party}`)
-  return openPartyClient(hub.url, 'dianqiao', party, signer)
-}
-
-const exchangesOf = (pushes: readonly Push[]): Map<string, string> =>
-  new Map(pushes.flatMap(({ message, answer }) => (answer === undefined ? [] : [[message, answer.exchange]])))
-
-type Ask = (message: string, exchange: string) => Promise<ExchangeStatus>
-
-async function untilQuiet(exchanges: ReadonlyMap<string, string>, ask: Ask): Promise<void> {
-  const until = performance.now() + QUIET_WITHIN_MS
-  let open = [...exchanges]
-  while (open.length > 0 && performance.now() < until) {
-    const asked = await inTurns(open, async (one) => ({ one, status: await ask(...one) }))
-    open = asked
-      .filter(({ status }) => status.deliveries.some(({ state }) => state !== 'acknowledged'))
-      .map(({ one }) => one)
-    if (open.length > 0) await sleep(50)
-  }
-}
-
-async function statusOf(client: PartyClient, message: string, exchange: string): Promise<ExchangeStatus> {
-  const { status, body } = await client.get(`/v1/exchanges/${exchange}`)
-  if (status !== 200) throw new Error(`${message}: status of ${exchange} answers ${status}`)
-  const deliveries = body['deliveries'] as unknown as { delivery: string; recipient: string | null; state: string }[]
+/** The outside of one hub that is always at one address. */
+function openOutsideOf(
+  home: HubProcess,
+  peers: ReadonlyMap<string, MarketingPeer>,
+  dir: string,
+): Pick<World, 'client' | 'push' | 'pushUntilAnswered' | 'pushes' | 'judge'> {
+  const outside = openOutside({ keysDir: home.keysDir, peers, historyDir: dir, statusUrl: () => home.url })
   return {
-    exchange,
-    message,
-    pos: Number(body['pos']),
-    receipt: String(body['receipt']),
-    deliveries: deliveries.map(({ delivery, recipient, state }) => ({ id: delivery, recipient, state })),
+    client: (party, hub = home) => outside.client(party, hub.url),
+    push: (message, hub = home) => outside.push(message, hub.url),
+    pushUntilAnswered: (message) => outside.pushUntilAnswered(message, () => home.url),
+    pushes: outside.pushes,
+    judge: outside.judge,
   }
-}
-
-/** The peer's file says what it did; the bodies of its requests say what was in it. */
-function effectsOf(utility: string, peers: ReadonlyMap<string, MarketingPeer>, dir: string): PeerEffect[] {
-  const file = join(dir, `${utility}.jsonl`)
-  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []
-  const bodies = new Map(
-    peers
-      .get(utility)
-      ?.requests()
-      .map(({ effectKey, body }) => [effectKey, body]),
-  )
-  return lines
-    .filter((line) => line !== '')
-    .map((line) => {
-      const { effectKey, reference } = JSON.parse(line) as Effect
-      const body = (bodies.get(effectKey) ?? {}) as { remark?: string; BODY?: JsonObject }
-      const remark = utility === CHIFENG.utility ? body.remark : body.BODY?.['BZ']
-      return { peer: utility, effectKey, content: contentOf(reference, String(remark)) }
-    })
-}
-
-/** A few at a time: the hub answers, it is not besieged. */
-async function inTurns<T, R>(items: readonly T[], ask: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let at = 0; at < items.length; at += 16) results.push(...(await Promise.all(items.slice(at, at + 16).map(ask))))
-  return results
 }
 
 /** Opens the clients of both platforms: their keys and the hub's are read while it is up. */

@@ -44,7 +44,7 @@ export interface HubProcess {
 }
 
 /** Every time as short as it can be, so that a crash test waits for work and never for a lease. */
-const QUICK = {
+export const QUICK = {
   DRAIN_MS: '0',
   RELAY_REPUBLISH_AFTER_MS: '1500',
   RELAY_LEASE_MS: '1000',
@@ -142,7 +142,7 @@ const variableOf = (endpoint: string): string => `ENDPOINT_${endpoint.toUpperCas
  * A port below the range that the system gives to outgoing connections. The one above it is held until the end, so that
  * no other test takes the hub's own while it is down: its client would push to a stranger.
  */
-async function takePort(): Promise<{ readonly port: number; readonly release: () => Promise<void> }> {
+export async function takePort(): Promise<{ readonly port: number; readonly release: () => Promise<void> }> {
   for (;;) {
     const port = 20_000 + 2 * Math.floor(Math.random() * 5_000)
     const guard = await listen(port + 1)
