@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs'
 import type { Bus } from '#bus/bus.ts'
 import { openEmbeddedBus } from '#bus/embedded.ts'
 import { KAFKA_TIMES, type KafkaSettings } from '#bus/kafka-settings.ts'
-import { HubError } from '#kernel/errors.ts'
 import type { Db } from '#store/db.ts'
 import type { Log } from './compose.ts'
-import type { Config, KafkaConfig } from './config.ts'
+import { type Config, type KafkaConfig, readSecret } from './config.ts'
 
 /** Kafka where brokers are configured, else the bus in the hub's own database. */
 export async function openBus(config: Config, db: Db, log: Log): Promise<Bus> {
@@ -43,14 +41,5 @@ export function kafkaSettings(kafka: KafkaConfig, clientId: string): KafkaSettin
     ...(sasl === undefined
       ? {}
       : { sasl: { username: sasl.username, password: readSecret('KAFKA_SASL_PASSWORD_FILE', sasl.passwordFile) } }),
-  }
-}
-
-function readSecret(variable: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trimEnd()
-  } catch (cause) {
-    const detail = { zh: `${variable} 指向的文件无法读取`, en: `the file named by ${variable} cannot be read` }
-    throw new HubError('config.invalid', { detail, cause })
   }
 }

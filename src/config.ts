@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'
 import { HubError } from '#kernel/errors.ts'
@@ -25,12 +26,14 @@ const networks = z
   .transform((text) => text.split(',').map((block) => block.trim()))
   .pipe(z.array(z.cidrv4().or(z.cidrv6())).min(1))
 
+/** Every variable but ENDPOINT_<NAME>. */
 const schema = z.object({
   HUB_ID: z.string().regex(PARTY_ID).default('dianqiao'),
   HOST: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   DATA_DIR: z.string().min(1).optional(),
   HUB_KEYS_FILE: z.string().min(1).optional(),
   PARTY_KEYS_DIR: z.string().min(1).optional(),
@@ -70,6 +73,8 @@ const schema = z.object({
     .regex(/^[a-z]+\.[a-z-]+(:\d+)?$/)
     .optional(),
 })
+
+export const VARIABLES: readonly string[] = Object.keys(schema.shape)
 
 export interface KafkaConfig {
   /** host:port. */
@@ -169,7 +174,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     host: v.HOST,
     port: v.PORT,
     publicUrl: v.PUBLIC_URL?.replace(/\/+$/, ''),
-    databaseUrl: v.DATABASE_URL,
+    databaseUrl: databaseUrlOf(v),
     dataDir,
     hubKeysFile: path.resolve(v.HUB_KEYS_FILE ?? path.join(dataDir, 'keys', 'hub.json')),
     partyKeysDir: path.resolve(v.PARTY_KEYS_DIR ?? path.join(dataDir, 'keys', 'parties')),
@@ -229,3 +234,21 @@ function kafkaOf(v: z.infer<typeof schema>): KafkaConfig | undefined {
 /** The process environment; the one place that reads it. */
 export const configFromProcess = (overrides: NodeJS.ProcessEnv = {}): Config =>
   readConfig({ ...process.env, ...overrides }, process.getuid?.() === 0)
+
+/** What a file holds that a variable names, without the line end. Throws `config.invalid`. */
+export function readSecret(variable: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trimEnd()
+  } catch (cause) {
+    const detail = { zh: `${variable} 指向的文件无法读取`, en: `the file named by ${variable} cannot be read` }
+    throw new HubError('config.invalid', { detail, cause })
+  }
+}
+
+/** DATABASE_URL with the password of DATABASE_PASSWORD_FILE, so that no environment holds it. */
+function databaseUrlOf({ DATABASE_URL, DATABASE_PASSWORD_FILE }: z.infer<typeof schema>): string | undefined {
+  if (DATABASE_URL === undefined || DATABASE_PASSWORD_FILE === undefined) return DATABASE_URL
+  const url = new URL(DATABASE_URL)
+  url.password = encodeURIComponent(readSecret('DATABASE_PASSWORD_FILE', DATABASE_PASSWORD_FILE))
+  return url.href
+}

@@ -1,4 +1,6 @@
 #!/usr/bin/env node
 import { runCli } from '#cli/program.ts'
 
-process.exitCode = await runCli(process.argv)
+const code = await runCli(process.argv)
+// What went wrong on the way out counts.
+process.exitCode ||= code

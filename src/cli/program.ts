@@ -64,6 +64,10 @@ function addHub(program: Command, answer: Answer): void {
       answer(await (await import('./demo.ts')).demo(options.json === true)),
     )
   program
+    .command('sandbox')
+    .description('only the scripted systems of the utilities, on PORT and the ports after it')
+    .action(async () => (await import('./sandbox.ts')).sandbox())
+  program
     .command('doctor')
     .description('look at database, broker, keys, clock, contracts and peers: what is wrong and what to do')
     .option('--json', 'one JSON line a finding')

@@ -19,6 +19,8 @@ import { createFaultQueue, type Fault, type FaultInput, type FaultQueue, faultSc
 
 interface MarketingPeerOptions {
   readonly dialect: DialectName
+  /** Default 127.0.0.1. */
+  readonly host?: string
   /** 0 or absent: any free port. */
   readonly port?: number
   /** Whether it recognises an effect key that it has seen; a dialect that cannot never does. */
@@ -61,7 +63,7 @@ interface Peer {
 const MAX_BODY = 1_048_576
 
 /**
- * A utility's marketing system that misbehaves on demand, on 127.0.0.1. `POST /__faults` takes a script (an array of
+ * A utility's marketing system that misbehaves on demand. `POST /__faults` takes a script (an array of
  * faults), `GET /__effects[/key]` and `GET /__requests` show what it did and saw.
  */
 export async function startMarketingPeer(options: MarketingPeerOptions): Promise<MarketingPeer> {
@@ -80,11 +82,12 @@ export async function startMarketingPeer(options: MarketingPeerOptions): Promise
   const server = http.createServer((request, response) => {
     handle(peer, request, response).catch(() => response.destroy())
   })
-  server.listen(options.port ?? 0, '127.0.0.1')
+  const { host = '127.0.0.1' } = options
+  server.listen(options.port ?? 0, host)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}:${port}`,
     requests: () => peer.seen,
     lookUps: () => peer.asked,
     effects: peer.book.all,

@@ -37,6 +37,13 @@ export function withKafka(title: string, body: (brokers: () => readonly string[]
   })
 }
 
+/** A suite that runs processes of its own on Kafka's jars; skipped, with the reason in its title, where they are missing. */
+export function needsKafkaJars(title: string, body: () => void): void {
+  const jars = inject('kafkaJars')
+  if ('missing' in jars) describe.skip(`${title} (needs Kafka's jars: ${jars.missing})`, body)
+  else describe(title, body)
+}
+
 /** A suite with a cluster of its own that it may stop, kill and restart; skipped where the jars are missing. */
 export function withLocalKafka(
   title: string,

@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { NONE } from '../faults/check.ts'
+import { GATEWAYS, openCluster, PROCESSES } from '../faults/cluster.ts'
+import { CHIFENG, caseMessages, HOHHOT } from '../faults/messages.ts'
+import { openOutside } from '../faults/outside.ts'
+import type { RoleProcess } from '../faults/role.ts'
+import { startBalancer } from '../support/balancer.ts'
+import { needsKafkaJars } from '../support/kafka.ts'
+
+const DRAIN_MS = 1_000
+const CLIENTS = 4
+
+/** What a process says of itself, with its name. */
+const readiness = ({ name, port }: RoleProcess): Promise<unknown[]> =>
+  fetch(`http://127.0.0.1:${port}/health/ready`)
+    .then((response) => response.json() as Promise<{ status: string; causes: string[] }>)
+    .then(
+      ({ status, causes }) => [name, status, causes],
+      (error: unknown) => [name, String(error)],
+    )
+
+needsKafkaJars('a rolling restart', () => {
+  test('of every process in turn, under load, fails no request behind a balancer and loses, doubles or reorders nothing', {
+    timeout: 240_000,
+  }, async () => {
+    const cluster = await openCluster({ env: { DRAIN_MS: String(DRAIN_MS) } })
+    const balancer = await startBalancer(GATEWAYS.map(cluster.directUrl))
+    try {
+      const outside = openOutside({
+        keysDir: cluster.keysDir,
+        peers: cluster.peers,
+        historyDir: cluster.dir,
+        // Request tokens are bound to the gateway's own URL.
+        statusUrl: () => cluster.directUrl('gateway-1'),
+      })
+      await expect.poll(() => fetch(`${balancer.url}/v1/time`).then(({ ok }) => ok)).toBe(true)
+      const failedBefore = balancer.failures.length
+      let restarting = true
+      const client = async (n: number): Promise<number> => {
+        let pushed = 0
+        for (; restarting; pushed += 2) {
+          const { application, result } = caseMessages(n % 2 === 0 ? CHIFENG : HOHHOT, `rolling-${n}-${pushed}`)
+          for (const message of [application, result(1)]) {
+            expect(await outside.push(message, balancer.url)).toBeDefined()
+          }
+          await sleep(20)
+        }
+        return pushed
+      }
+      const clients = Promise.all(Array.from({ length: CLIENTS }, (_, n) => client(n)))
+      for (const name of PROCESSES) {
+        const role = cluster.role(name)
+        role.signal('SIGTERM')
+        await expect.poll(role.isAlive, { timeout: 30_000 }).toBe(false)
+        expect(role.ownEnds()).toEqual([`${name} ended by itself: 0`])
+        role.start()
+        await expect.poll(() => readiness(role), { timeout: 30_000 }).toEqual([name, 'ready', []])
+      }
+      restarting = false
+      const pushed = (await clients).reduce((sum, count) => sum + count, 0)
+      expect(pushed).toBeGreaterThan(100)
+      expect(balancer.failures.slice(failedBefore)).toEqual([])
+      expect(await outside.judge()).toEqual(NONE)
+    } finally {
+      await balancer.close()
+      await cluster.close(false)
+    }
+  })
+})
