@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { startLoop } from '#kernel/loop.ts'
 
 test('a loop repeats at once while it finds work and then waits until it is woken', async () => {
@@ -54,4 +54,38 @@ test('an error is told and does not end the loop; stopping waits for the step un
   await sleep(5)
   await loop.stop()
   expect(ended).toBe(true)
+})
+
+test('a loop that fails or hangs for long says so, and one that works again says nothing', async () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  try {
+    let works = false
+    let release: (() => void) | undefined
+    const loop = startLoop(
+      async () => {
+        if (!works) throw new Error('no')
+        if (release !== undefined) await new Promise<void>((resolve) => (release = resolve))
+        return 0
+      },
+      { pollMs: 100, onError: () => {} },
+    )
+    await vi.advanceTimersByTimeAsync(29_000)
+    expect(loop.ailment()).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(3_000)
+    expect(loop.ailment()).toMatch(/^failing for 3\d s$/)
+    works = true
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(loop.ailment()).toBeUndefined()
+    release = () => {}
+    await vi.advanceTimersByTimeAsync(62_000)
+    expect(loop.ailment()).toMatch(/^hanging for 6\d s$/)
+    const held = release
+    release = undefined
+    held()
+    await vi.advanceTimersByTimeAsync(200)
+    expect(loop.ailment()).toBeUndefined()
+    await loop.stop()
+  } finally {
+    vi.useRealTimers()
+  }
 })
