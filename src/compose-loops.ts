@@ -5,6 +5,7 @@ import { claimsOf, outcomeStep } from '#delivery/outcomes.ts'
 import { createRelay, RELAY_LANES } from '#delivery/relay.ts'
 import { routeStep } from '#delivery/routing.ts'
 import { sweepStep } from '#delivery/sweeper.ts'
+import { statementStep } from '#documents/statements.ts'
 import { aliasesIn, subjectKeysIn } from '#exchange/digests.ts'
 import { type Loop, startLoop } from '#kernel/loop.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
@@ -75,6 +76,7 @@ export function startLoops(core: Core): { stop(): Promise<void> } {
 }
 
 const SWEEPER = 'sweeper'
+const STATEMENTS_POLL_MS = 600_000
 
 function startRelay(
   core: Core,
@@ -105,6 +107,7 @@ function startRelay(
   start('relay', POLL_MS, relay.step)
   start('outcomes', POLL_MS, () => outcomeStep(db, fault))
   start('sweeper', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : sweep(core)))
+  start('statements', STATEMENTS_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : state(core)))
   return {
     async stop() {
       await relay.idle()
@@ -122,10 +125,20 @@ async function sweep(core: Core): Promise<number> {
     republishAfterMs: core.config.republishAfterMs,
     fault: core.fault,
     isNotice: (ref) => core.contracts.get(ref)?.kind === 'notice',
-    acceptOwn: async (token) => {
-      const result = await core.accept(token)
-      if (result.kind === 'refused') throw result.error
-    },
+    acceptOwn: (token) => acceptOwn(core, token),
   })
   return reopened + announced
+}
+
+const state = (core: Core): Promise<number> =>
+  statementStep({
+    ...core,
+    hubId: core.config.hubId,
+    signer: core.keyRing.signer,
+    acceptOwn: (token) => acceptOwn(core, token),
+  })
+
+async function acceptOwn(core: Core, token: string): Promise<void> {
+  const result = await core.accept(token)
+  if (result.kind === 'refused') throw result.error
 }

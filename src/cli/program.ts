@@ -45,6 +45,7 @@ function createProgram(answer: Answer): Command {
   addTopics(program.command('topics').description('Kafka topics of the parties'))
   addParties(program.command('party').description('the register of parties, their keys, standing and limits'), answer)
   addGrants(program.command('grant').description('who may ask what, for which purpose'), answer)
+  addSubjects(program.command('subject').description('people and companies that data is about'))
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program
@@ -168,6 +169,14 @@ function addGrants(grants: Command, answer: Answer): void {
     .option('--field <name...>', 'fields that would be asked for; default all that are granted')
     .option('--source <address>', 'IP address it would come from')
     .action(async (options: WhyOptions) => answer(await (await import('./grants.ts')).why(options)))
+}
+
+function addSubjects(subjects: Command): void {
+  subjects
+    .command('disclosures')
+    .description('who got what about a person or company, when and for which case; its number comes on stdin')
+    .requiredOption('--code-type <code>', 'kind of number: 001 unified social credit code, 111 resident identity')
+    .action(async ({ codeType }: { codeType: string }) => (await import('./subjects.ts')).disclosures(codeType))
 }
 
 function addFiles(program: Command, answer: Answer): void {

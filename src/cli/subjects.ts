@@ -1,0 +1,20 @@
+import { configFromProcess } from '#config.ts'
+import { createDigests } from '#exchange/digests.ts'
+import { disclosuresOf } from '#store/statement-queries.ts'
+import { openKeyRing } from '#trust/key-ring.ts'
+import { usage } from './json-file.ts'
+import { printJson, readStdin, say } from './output.ts'
+import { withDb } from './with-store.ts'
+
+/**
+ * Who got what about a subject, when and for which case, a JSON line each. Its number comes on stdin: a command line
+ * is seen by others and kept.
+ */
+export async function disclosures(codeType: string): Promise<void> {
+  const code = (await readStdin()).trim()
+  if (code === '') throw usage('从 stdin 输入证件号码', 'give the number on stdin')
+  const digests = createDigests(openKeyRing(configFromProcess().hubKeysFile, false).digestKey)
+  const rows = await withDb((db) => disclosuresOf(db, digests.subject(codeType, code)))
+  for (const row of rows) printJson(row)
+  say(`${rows.length} disclosures`)
+}

@@ -1,0 +1,92 @@
+import { sql } from 'kysely'
+import type { Db } from './db.ts'
+
+interface Period {
+  readonly from: Date
+  readonly to: Date
+}
+
+export interface AccessGroup {
+  readonly provider: string
+  readonly asker: string
+  readonly contract: string
+  readonly purpose: string
+  readonly legal_basis: string
+  readonly fields: readonly string[]
+  readonly queries: number
+  readonly documents: number
+  readonly cases: number
+}
+
+/** Who read whose documents in a period, the most read first. */
+export async function accessesOf(db: Db, { from, to }: Period): Promise<AccessGroup[]> {
+  const { rows } = await sql<AccessGroup>`
+    SELECT e.iss AS provider, a.iss AS asker, a.contract, a.purpose, a.legal_basis, a.fields,
+      count(DISTINCT (a.iss, a.jti))::float8 AS queries, count(*)::float8 AS documents,
+      count(DISTINCT a.case_id)::float8 AS cases
+    FROM access_record a CROSS JOIN unnest(a.documents) AS d(exchange) JOIN exchange e ON e.id = d.exchange
+    WHERE a.answered_at >= ${from} AND a.answered_at < ${to}
+    GROUP BY e.iss, a.iss, a.contract, a.purpose, a.legal_basis, a.fields
+    ORDER BY queries DESC, provider, asker, a.contract, a.purpose, a.legal_basis, a.fields`.execute(db)
+  return rows
+}
+
+export interface RefusalGroup {
+  readonly asker: string
+  readonly contract: string
+  readonly code: string
+  readonly queries: number
+}
+
+/** Refusals under these contracts in a period, the most frequent first. */
+export async function refusalsUnder(
+  db: Db,
+  contracts: readonly string[],
+  { from, to }: Period,
+): Promise<RefusalGroup[]> {
+  const { rows } = await sql<RefusalGroup>`
+    SELECT iss AS asker, contract, code, count(*)::float8 AS queries FROM refusal
+    WHERE contract = ANY (${contracts}) AND refused_at >= ${from} AND refused_at < ${to}
+    GROUP BY iss, contract, code ORDER BY queries DESC, iss, contract, code`.execute(db)
+  return rows
+}
+
+/** Who has ever brought documents under these contracts. */
+export async function providersOf(db: Db, contract: string): Promise<string[]> {
+  const { rows } = await sql<{ iss: string }>`
+    SELECT DISTINCT e.iss FROM document d JOIN exchange e ON e.id = d.exchange
+    WHERE d.contract = ${contract} ORDER BY e.iss`.execute(db)
+  return rows.map(({ iss }) => iss)
+}
+
+export async function isMonthStated(db: Db, month: string): Promise<boolean> {
+  return (await sql`SELECT FROM statement_month WHERE month = ${month}`.execute(db)).rows.length > 0
+}
+
+export async function markMonthStated(db: Db, month: string): Promise<void> {
+  await sql`INSERT INTO statement_month (month) VALUES (${month}) ON CONFLICT DO NOTHING`.execute(db)
+}
+
+export interface Disclosure {
+  readonly at: Date
+  readonly asker: string
+  readonly contract: string
+  readonly purpose: string
+  readonly legalBasis: string
+  readonly item: string
+  readonly operator: string
+  readonly caseNo: string | null
+  readonly fields: readonly string[]
+  readonly documents: readonly string[]
+  readonly answerDigest: string
+}
+
+/** Who got what about a subject (keyed), the oldest first. */
+export async function disclosuresOf(db: Db, subjectKey: string): Promise<Disclosure[]> {
+  const { rows } = await sql<Disclosure>`
+    SELECT a.answered_at AS at, a.iss AS asker, a.contract, a.purpose, a.legal_basis AS "legalBasis", a.item, a.operator,
+      c.case_no AS "caseNo", a.fields, a.documents, a.answer_digest AS "answerDigest"
+    FROM access_record a LEFT JOIN case_file c ON c.id = a.case_id
+    WHERE a.subject_key = ${subjectKey} ORDER BY a.answered_at`.execute(db)
+  return rows
+}
