@@ -38,7 +38,9 @@ import { findReplay, insertRefusal } from '#store/exchange-queries.ts'
 import { createCommitBatch } from '#store/log-commit.ts'
 import { requireCurrentSchema } from '#store/migrate.ts'
 import { type HubKeyRing, openKeyRing } from '#trust/key-ring.ts'
+import { openFileKeystore } from '#trust/keystore.ts'
 import type { Signer } from '#trust/sign.ts'
+import { type LiveVault, openVault } from '#trust/vault.ts'
 import { openBus } from './compose-bus.ts'
 import { createLife, type Life, notReady } from './compose-health.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
@@ -57,6 +59,7 @@ export interface Core {
   readonly register: LiveRegister
   readonly limits: PartyLimits
   readonly keyRing: HubKeyRing
+  readonly vault: LiveVault
   readonly digests: Digests
   readonly signer: Signer
   readonly refuse: Refuse
@@ -101,6 +104,9 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   const db = openDb(databaseUrl, { max: 16, onError })
   await requireCurrentSchema(db)
   const commitPool = openPool(databaseUrl, { max: LANES, onError })
+  const vaultError = (error: unknown): void => writeLog({ level: 'error', message: 'vault', error })
+  const keystore = openFileKeystore(config.keystoreFile, false)
+  const vault = await openVault({ db, keystore, clock, onError: vaultError })
   const register = await openRegister(db, clock)
   const digests = createDigests(keyRing.digestKey)
   const fault = createFaultPoint(config.faultPoint)
@@ -134,6 +140,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     config,
     db,
     keyRing,
+    vault,
     bus,
     life,
     fault,
@@ -147,6 +154,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
       await writer.committer.drain()
       await bus.close()
       register.close()
+      await vault.close()
       await commitPool.end()
       await db.destroy()
     },

@@ -36,6 +36,7 @@ const schema = z.object({
   DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   DATA_DIR: z.string().min(1).optional(),
   HUB_KEYS_FILE: z.string().min(1).optional(),
+  KEYSTORE_FILE: z.string().min(1).optional(),
   PARTY_KEYS_DIR: z.string().min(1).optional(),
   ROLES: z
     .string()
@@ -100,6 +101,8 @@ export interface Config {
   readonly databaseUrl: string | undefined
   readonly dataDir: string
   readonly hubKeysFile: string
+  /** The key-encryption keys of the vault. */
+  readonly keystoreFile: string
   readonly partyKeysDir: string
   readonly roles: readonly Role[]
   /**
@@ -177,6 +180,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     databaseUrl: databaseUrlOf(v),
     dataDir,
     hubKeysFile: path.resolve(v.HUB_KEYS_FILE ?? path.join(dataDir, 'keys', 'hub.json')),
+    keystoreFile: path.resolve(v.KEYSTORE_FILE ?? path.join(dataDir, 'keys', 'keystore.json')),
     partyKeysDir: path.resolve(v.PARTY_KEYS_DIR ?? path.join(dataDir, 'keys', 'parties')),
     roles: v.ROLES,
     sandbox: v.SANDBOX === 'on' || (v.SANDBOX === undefined && isTrial),

@@ -20,6 +20,7 @@ import { startEmbeddedPostgres } from '#store/embedded.ts'
 import { migrate } from '#store/migrate.ts'
 import { openGenerations } from '#store/topic-queries.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
+import { openFileKeystore } from '#trust/keystore.ts'
 
 export interface RunningStore {
   readonly url: string
@@ -35,10 +36,11 @@ export async function openStore(config: Config, log: Log): Promise<RunningStore>
   })
 }
 
-/** Schema, hub keys and seeds: what a first start needs and a later one finds in place. */
+/** Schema, hub keys, keystore and seeds: what a first start needs and a later one finds in place. */
 export async function prepare(config: Config, databaseUrl: string): Promise<void> {
   await migrate(databaseUrl)
   openKeyRing(config.hubKeysFile, true)
+  openFileKeystore(config.keystoreFile, true)
   await applySeeds(databaseUrl, {
     seedsDir: path.join(PROJECT_ROOT, 'seeds'),
     keysDir: config.partyKeysDir,
