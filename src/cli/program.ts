@@ -61,8 +61,12 @@ function addHub(program: Command, answer: Answer): void {
     .command('demo')
     .description('play the main job end to end and check every answer')
     .option('--json', 'one JSON line a step')
-    .action(async (options: { json?: boolean }) =>
-      answer(await (await import('./demo.ts')).demo(options.json === true)),
+    .option(
+      '--real',
+      'over a Kafka and on a PostgreSQL that are started for it (Java 17 or later, Maven the first time)',
+    )
+    .action(async ({ json = false, real = false }: { json?: boolean; real?: boolean }) =>
+      answer(await (await import('./demo.ts')).demo({ json, real })),
     )
   program
     .command('sandbox')

@@ -7,6 +7,8 @@ export interface Balancer {
   /** What went wrong at a backend; a request is sent once, and never to a second backend. */
   readonly failures: readonly string[]
   readonly requests: () => number
+  /** Whether it sends requests to this backend by now; a restart goes on to the next one only then. */
+  readonly takes: (backend: string) => boolean
   readonly close: () => Promise<void>
 }
 
@@ -60,6 +62,7 @@ export async function startBalancer(backends: readonly string[]): Promise<Balanc
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     failures,
     requests: () => count,
+    takes: (backend) => ready.has(backend),
     async close() {
       closed = true
       await Promise.all(watching)

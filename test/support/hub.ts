@@ -86,6 +86,7 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
   const logged: LogEntry[] = []
   const core = await openCore(config, databaseUrl, (entry) => logged.push(entry))
   const app = composeGateway(core, () => HUB_URL)
+  core.life.begin()
   let relay: Relay | undefined
   const keys = createLocalJWKSet(core.keyRing.jwks() as unknown as JSONWebKeySet)
 
