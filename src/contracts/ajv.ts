@@ -9,9 +9,15 @@ export const ANNOTATIONS = ['x-en', 'x-source', 'x-privacy', 'x-codes'] as const
  * A strict 2020-12 compiler that knows our formats and annotations. `ownProperties` keeps members inherited from
  * a prototype out of the judgement. `allErrors` is for explaining what already failed: schemas are bounded.
  */
-export function createAjv(options: { allErrors: boolean; useDefaults?: boolean; validateSchema?: boolean }): Ajv2020 {
+export function createAjv(options: {
+  allErrors: boolean
+  useDefaults?: boolean
+  validateSchema?: boolean
+  /** Unknown keywords and formats are annotations: for schemas that are not ours. */
+  lenient?: boolean
+}): Ajv2020 {
   const ajv = new Ajv2020({
-    strict: true,
+    strict: options.lenient !== true,
     // A condition's `then: {required}` names members that its parent defines.
     strictRequired: false,
     ownProperties: true,

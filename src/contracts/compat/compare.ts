@@ -1,0 +1,169 @@
+import type { ValidateFunction } from 'ajv/dist/2020.js'
+import type { Json, JsonObject } from '#kernel/json.ts'
+import { createAjv } from '../ajv.ts'
+import type { Bilingual } from '../contract.ts'
+import { explainGap } from './explain.ts'
+import { type Gap, type Proof, wholeInstances } from './gaps.ts'
+import { gapsOf } from './included.ts'
+import { fingerprint, keywordOf, type Place } from './place.ts'
+
+/**
+ * `backward`: what the old schema takes, the new one takes. `forward`: what the new one takes, the old one takes.
+ * `full`: both. `transitive`: full against every earlier version, not only the last.
+ */
+export const COMPATIBILITY_MODES = ['backward', 'forward', 'full', 'transitive'] as const
+export type CompatibilityMode = (typeof COMPATIBILITY_MODES)[number]
+
+/** `unproven` is treated as incompatible: neither a proof nor an instance that breaks was found. */
+export type Verdict = 'compatible' | 'incompatible' | 'unproven'
+
+export interface Change {
+  /** JSON Pointer of the keyword, into the schema that refuses: the new one for `backward`, else the old one. */
+  readonly pointer: string
+  readonly rule: string
+  readonly direction: 'backward' | 'forward'
+  readonly verdict: 'incompatible' | 'unproven'
+  readonly why: Bilingual
+  readonly fix: Bilingual
+  /** Valid under the one schema and invalid under the other, judged by the validator; absent where unproven. */
+  readonly counterexample?: Json
+  /** Which earlier version it is about, counted from 0; only with several. */
+  readonly version?: number
+  /** Whom it breaks: who still sends in the old form, or who still reads with the old schema. */
+  readonly breaks: 'senders' | 'recipients'
+}
+
+export interface Compatibility {
+  readonly verdict: Verdict
+  readonly changes: readonly Change[]
+}
+
+export interface CompareOptions {
+  /** Undeclared members of open objects may have any value. By default nobody is taken to send what nobody declared. */
+  readonly strict?: boolean
+}
+
+const MAX_CHANGES = 50
+
+/**
+ * Whether a schema (JSON Schema 2020-12) may follow earlier ones, the latest last. Never says `compatible` when an
+ * instance valid under the one can be invalid under the other, undeclared members of open objects aside unless
+ * `strict`. Bounded in time; never throws for schemas, however odd.
+ */
+export function compat(
+  earlier: readonly JsonObject[] | JsonObject,
+  next: JsonObject,
+  mode: CompatibilityMode,
+  options: CompareOptions = {},
+): Compatibility {
+  const all = Array.isArray(earlier) ? (earlier as readonly JsonObject[]) : [earlier as JsonObject]
+  const compared = mode === 'transitive' ? all : all.slice(-1)
+  const changes = compared.flatMap((old, i) => {
+    const version = compared.length > 1 ? { version: i } : {}
+    return [
+      ...(mode === 'forward' ? [] : changesIn('backward', old, next, options)),
+      ...(mode === 'backward' ? [] : changesIn('forward', next, old, options)),
+    ].map((change) => ({ ...change, ...version }))
+  })
+  return { verdict: verdictOf(changes), changes: changes.slice(0, MAX_CHANGES) }
+}
+
+const verdictOf = (changes: readonly Change[]): Verdict =>
+  changes.length === 0
+    ? 'compatible'
+    : changes.some(({ verdict }) => verdict === 'incompatible')
+      ? 'incompatible'
+      : 'unproven'
+
+function changesIn(
+  direction: Change['direction'],
+  narrow: JsonObject,
+  wide: JsonObject,
+  { strict = false }: CompareOptions,
+): Change[] {
+  const narrowPlace: Place = { schema: narrow, root: narrow, pointer: '' }
+  const widePlace: Place = { schema: wide, root: wide, pointer: '' }
+  const proof: Proof = {
+    isStrict: strict,
+    isInstance: createJudge(),
+    shown: new Set(),
+    failed: new Map(),
+    steps: 0,
+    level: 0,
+  }
+  const all = gapsOf(proof, [narrowPlace], widePlace)
+  const named = all.filter(({ rule }) => rule !== 'repeated')
+  const found = named.length === 0 ? all : named
+  const changes = new Map<string, Change>()
+  for (const gap of found) {
+    const known = changes.get(`${gap.pointer} ${gap.rule}`)
+    if (known?.verdict === 'incompatible' || (known === undefined && changes.size >= MAX_CHANGES)) continue
+    const counterexample = counterexampleOf(proof, gap, narrowPlace, widePlace)
+    changes.set(`${gap.pointer} ${gap.rule}`, changeOf(direction, gap, widePlace, counterexample))
+  }
+  return [...changes.values()]
+}
+
+function changeOf(direction: Change['direction'], gap: Gap, wide: Place, counterexample: Json | undefined): Change {
+  const verdict = counterexample === undefined ? 'unproven' : 'incompatible'
+  return {
+    pointer: gap.pointer,
+    rule: gap.rule,
+    direction,
+    verdict,
+    ...explainGap(gap, wide, direction, verdict),
+    ...(counterexample === undefined ? {} : { counterexample }),
+    breaks: direction === 'backward' ? 'senders' : 'recipients',
+  }
+}
+
+function counterexampleOf({ isInstance }: Proof, gap: Gap, narrow: Place, wide: Place): Json | undefined {
+  for (const whole of wholeInstances(gap)) {
+    if (isInstance(whole, narrow) === true && isInstance(whole, wide) === false) return whole
+  }
+  return undefined
+}
+
+/** The validator itself, each place compiled once; undefined where it cannot compile one. */
+function createJudge(): Proof['isInstance'] {
+  // Not strict: schemas of others come here too, and what is unknown to JSON Schema is an annotation.
+  const ajv = createAjv({ allErrors: false, lenient: true })
+  const compiled = new Map<string, ValidateFunction | undefined>()
+  return (value, place) => {
+    if (typeof place.schema === 'boolean') return place.schema
+    const key = fingerprint(place)
+    if (!compiled.has(key)) compiled.set(key, compile(ajv, place))
+    try {
+      return compiled.get(key)?.(value)
+    } catch {
+      return undefined
+    }
+  }
+}
+
+function compile(ajv: ReturnType<typeof createAjv>, place: Place): ValidateFunction | undefined {
+  if (typeof place.schema === 'boolean') return undefined
+  const isRoot = place.schema === place.root
+  const defs = isRoot ? {} : defsOf(place)
+  if (defs === undefined) return undefined
+  const { $schema: _schema, $id: _id, ...body } = { ...place.schema, ...defs }
+  try {
+    return ajv.compile(body)
+  } catch {
+    return undefined
+  }
+}
+
+/** The definitions a part needs to stand alone; undefined when it refers to anything else of its document. */
+function defsOf(place: Place): JsonObject | undefined {
+  const isElsewhere = [...JSON.stringify(place.root).matchAll(/"\$ref":"([^"]*)"/g)].some(
+    ([, reference = '']) => !/^#\/(?:\$defs|definitions)\//.test(reference),
+  )
+  if (isElsewhere) return undefined
+  const root: Place = { ...place, schema: place.root }
+  const kept = ['$defs', 'definitions'].flatMap((name) => {
+    const defs = keywordOf(root, name)
+    return defs === undefined ? [] : [[name, defs] as const]
+  })
+  return Object.fromEntries(kept)
+}
