@@ -5,6 +5,7 @@ import type { WhyOptions } from './grants.ts'
 import { printError } from './output.ts'
 import { type Answer, wholeNumber } from './program-options.ts'
 import { addParties } from './program-parties.ts'
+import { addStandards } from './program-standards.ts'
 import type { TopicOptions } from './topics.ts'
 
 /** Exit codes (CONSOLE): 0 ok · 1 failed · 2 usage · 3 answered "no" · 5 unreachable. */
@@ -46,6 +47,7 @@ function createProgram(answer: Answer): Command {
   addParties(program.command('party').description('the register of parties, their keys, standing and limits'), answer)
   addGrants(program.command('grant').description('who may ask what, for which purpose'), answer)
   addSubjects(program.command('subject').description('people and companies that data is about'))
+  addStandards(program.command('standard').description('dated limits of stages, time, approval and cost'), answer)
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program

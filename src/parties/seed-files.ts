@@ -1,8 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { z } from 'zod'
-import { parseYaml } from '#contracts/contract-file.ts'
 import { divisionCodeFault, usccFault } from '#contracts/formats.ts'
+import { readYamlFile, yamlFault } from '#contracts/yaml-file.ts'
 import { HubError, type Violation } from '#kernel/errors.ts'
 import { PARTY_ID } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
@@ -115,12 +114,12 @@ export interface SeedData {
 /** Reads and judges the seed files in `dir`. Throws one `seed.invalid` that lists every fault by file and place. */
 export function readSeeds(dir: string): SeedData {
   const faults: Violation[] = []
-  const divisions = readSeed(dir, 'divisions.yaml', DIVISIONS, faults)
-  const areas = readSeed(dir, 'utility-areas.yaml', UTILITY_AREAS, faults)
-  const register = readSeed(dir, 'parties.yaml', PARTIES, faults)
-  const licences = readSeed(dir, 'licences.yaml', LICENCES, faults)
-  const applications = readSeed(dir, 'applications.yaml', APPLICATIONS, faults)
-  const results = readSeed(dir, 'results.yaml', RESULTS, faults)
+  const divisions = readYamlFile(dir, 'divisions.yaml', DIVISIONS, faults)
+  const areas = readYamlFile(dir, 'utility-areas.yaml', UTILITY_AREAS, faults)
+  const register = readYamlFile(dir, 'parties.yaml', PARTIES, faults)
+  const licences = readYamlFile(dir, 'licences.yaml', LICENCES, faults)
+  const applications = readYamlFile(dir, 'applications.yaml', APPLICATIONS, faults)
+  const results = readYamlFile(dir, 'results.yaml', RESULTS, faults)
   if (divisions && areas && register && licences && applications && results) {
     const seeds: SeedData = {
       divisions: divisions.divisions,
@@ -142,35 +141,10 @@ export function readSeeds(dir: string): SeedData {
   })
 }
 
-const seedFault = (file: string, at: string, rule: string, zh: string, en: string): Violation => ({
-  pointer: `${file}#${at}`,
-  rule,
-  message: { zh, en },
-})
-
-function readSeed<T>(dir: string, file: string, shape: z.ZodType<T>, faults: Violation[]): T | undefined {
-  const path = join(dir, file)
-  if (!existsSync(path)) {
-    faults.push(seedFault(file, '', 'missing', '文件不存在', 'the file does not exist'))
-    return undefined
-  }
-  const { value, faults: yamlFaults } = parseYaml(readFileSync(path, 'utf8'))
-  for (const why of yamlFaults)
-    faults.push(seedFault(file, '', 'yaml', `YAML 有误：${why}`, `the YAML is faulty: ${why}`))
-  if (yamlFaults.length > 0) return undefined
-  const parsed = shape.safeParse(value)
-  if (parsed.success) return parsed.data
-  for (const issue of parsed.error.issues) {
-    const at = issue.path.map((part) => `/${String(part)}`).join('')
-    faults.push(seedFault(file, at, issue.code, `数据有误：${issue.message}`, issue.message))
-  }
-  return undefined
-}
-
 /** A party's YAML file, in the shape of an entry of `seeds/parties.yaml`. Throws `seed.invalid` with every fault. */
 export function readPartyFile(file: string): SeedParty {
   const faults: Violation[] = []
-  const party = readSeed(dirname(file), basename(file), PARTY, faults)
+  const party = readYamlFile(dirname(file), basename(file), PARTY, faults)
   if (party === undefined) throw new HubError('seed.invalid', { violations: faults })
   return party
 }
@@ -183,10 +157,10 @@ function brokenReferences(seeds: SeedData): Violation[] {
   const codes = new Set(['150000', ...seeds.divisions.map((row) => row.code)])
   const known = (set: ReadonlySet<string>, id: string | undefined, file: string, at: string): void => {
     if (id !== undefined && !set.has(id))
-      faults.push(seedFault(file, at, 'reference', `未定义 ${id}`, `${id} is not defined`))
+      faults.push(yamlFault(file, at, 'reference', `未定义 ${id}`, `${id} is not defined`))
   }
   if (parties.size !== seeds.parties.length || codes.size !== seeds.divisions.length + 1) {
-    faults.push(seedFault('', '', 'unique', '单位或区划编号重复', 'a party or division occurs twice'))
+    faults.push(yamlFault('', '', 'unique', '单位或区划编号重复', 'a party or division occurs twice'))
   }
   seeds.divisions.forEach((row, i) => {
     known(codes, row.parent, 'divisions.yaml', `/divisions/${i}/parent`)
