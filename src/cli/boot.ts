@@ -3,9 +3,11 @@ import path from 'node:path'
 import { inTopic, outTopic } from '#bus/topic-names.ts'
 import { type Core, composeGateway, composeOperations, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
 import { startLoops } from '#compose-loops.ts'
+import { prepareVault } from '#compose-vault.ts'
 import type { Config } from '#config.ts'
 import { type ConnectorHost, type HostTuning, startConnectorHost } from '#connect/host.ts'
 import { loadManifest } from '#connect/manifest.ts'
+import { loadContracts } from '#contracts/load.ts'
 import { type DeliveryVerifier, verifyDelivery } from '#exchange/verify-delivery.ts'
 import { type RunningServer, startServer } from '#gateway/http/server.ts'
 import { DOOR_GROUP, type DoorDeps, openKafkaDoor } from '#gateway/kafka/door.ts'
@@ -20,7 +22,6 @@ import { startEmbeddedPostgres } from '#store/embedded.ts'
 import { migrate } from '#store/migrate.ts'
 import { openGenerations } from '#store/topic-queries.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
-import { openFileKeystore } from '#trust/keystore.ts'
 
 export interface RunningStore {
   readonly url: string
@@ -36,11 +37,11 @@ export async function openStore(config: Config, log: Log): Promise<RunningStore>
   })
 }
 
-/** Schema, hub keys, keystore and seeds: what a first start needs and a later one finds in place. */
+/** Schema, hub keys, keystore, old rows sealed, and seeds: what a first start needs and a later one finds in place. */
 export async function prepare(config: Config, databaseUrl: string): Promise<void> {
   await migrate(databaseUrl)
   openKeyRing(config.hubKeysFile, true)
-  openFileKeystore(config.keystoreFile, true)
+  await prepareVault(config, databaseUrl, () => loadContracts(PROJECT_ROOT))
   await applySeeds(databaseUrl, {
     seedsDir: path.join(PROJECT_ROOT, 'seeds'),
     keysDir: config.partyKeysDir,
@@ -211,6 +212,7 @@ async function startConnector(
     },
     endpoint: { url: await endpointOf(config, manifest.endpoint.name, manifest.recipient, peers, options) },
     hub: config.hubId,
+    vault: core.vault,
     verifyDelivery: (delivery) => verifyDelivery(verifierOf(core), delivery),
     signExchange: (claims) => signer.sign('exchange+jwt', claims),
     sendExchange: async (token) => {

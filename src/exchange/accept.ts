@@ -10,6 +10,7 @@ import type { ReplayRow } from '#store/exchange-queries.ts'
 import type { ExchangeRow } from '#store/log-commit.ts'
 import { checkAudience, checkFreshness, type ExchangeClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
+import type { Vault } from '#trust/vault.ts'
 import type { Committed, Committer } from './committer.ts'
 import type { Digests } from './digests.ts'
 import { type Observe, observed } from './judged.ts'
@@ -27,6 +28,7 @@ export interface AcceptDeps {
   readonly register: PartyRegister
   readonly limits: PartyLimits
   readonly digests: Digests
+  readonly vault: Vault
   readonly signer: Signer
   readonly committer: Committer
   readonly findReplay: (iss: string, jti: string) => Promise<ReplayRow | undefined>
@@ -159,7 +161,7 @@ function rowOf(
     orderKey: deps.digests.orderKey(contract, claims),
     contentDigest,
     acceptedAtMs: arrivedAtMs,
-    token: token.text,
+    token: deps.vault.seal(contract.retention, token.text),
     receipt,
     deliveries: planDeliveries(contract, claims, deps.digests, deps.register, nowMs),
     document: projectDocument(contract, claims, deps.digests),

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Bus, BusRecord } from '#bus/bus.ts'
 import { outTopic } from '#bus/topic-names.ts'
+import { busValue } from '#compose-vault.ts'
 import { createRelay, RELAY_LANES, type Relay } from '#delivery/relay.ts'
 import { HubError } from '#kernel/errors.ts'
 import { takeLeases } from '#store/lease-queries.ts'
@@ -50,6 +51,7 @@ withDatabase('the relay', (databaseUrl) => {
       recipients: () => [EAST, WEST],
       held: (lane) => (lost.has(lane) ? undefined : taken.find(({ name }) => name === lane)),
       lose: (lane) => void lost.add(lane),
+      valueOf: busValue(hub.core),
       outboundKey: hub.core.digests.outboundKey,
       onError: (error) => errors.push(error),
       onFree: () => {},

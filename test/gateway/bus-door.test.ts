@@ -37,7 +37,7 @@ withDatabase('the bus door', (databaseUrl) => {
   async function replies(): Promise<Reply[]> {
     const { rows } = await sql<{ value: Buffer; headers: JsonObject }>`
       SELECT value, headers FROM bus_log WHERE topic = ${`dx.receipt.${PARTY}`} ORDER BY pos`.execute(hub.core.db)
-    return rows.map(({ value, headers }) => ({ value: value.toString(), headers }))
+    return rows.map(({ value, headers }) => ({ value: hub.opened(value), headers }))
   }
 
   test('what comes through dx.in gets its signed receipt on dx.receipt, in order, and stands in the log', async () => {
