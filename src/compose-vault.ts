@@ -1,7 +1,9 @@
 import type { BusSeal } from '#bus/embedded.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import { claimsOf, type LogReader } from '#delivery/outcomes.ts'
+import type { BusValue } from '#delivery/relay.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
+import { HubError } from '#kernel/errors.ts'
 import { type Db, openDb, WHOLE_TABLES } from '#store/db.ts'
 import type { PublishableRow } from '#store/delivery-queries.ts'
 import {
@@ -13,6 +15,7 @@ import {
   recordAccesses,
 } from '#store/document-queries.ts'
 import { unsealedTables } from '#store/unsealed-queries.ts'
+import { encryptFor } from '#trust/jwe.ts'
 import { openFileKeystore } from '#trust/keystore.ts'
 import { isUnreadable, type LiveVault, openVault, type Vault } from '#trust/vault.ts'
 import type { Core, Log } from './compose.ts'
@@ -96,8 +99,14 @@ export const sealedAccesses = (db: Db, vault: Vault, rows: readonly AccessRow[])
     rows.map((row) => ({ ...row, token: vault.seal('access', row.token) })),
   )
 
-/** What the relay publishes of a delivery. */
+/** What the relay publishes of a delivery: personal data only wrapped for its recipient. */
 export const busValue =
-  ({ vault }: Pick<Core, 'vault'>) =>
-  async (row: PublishableRow): Promise<Buffer> =>
-    vault.open(row.token)
+  ({ vault, contracts, register }: Pick<Core, 'vault' | 'contracts' | 'register'>) =>
+  async ({ token, contract, recipient }: PublishableRow): Promise<BusValue> => {
+    const opened = vault.open(token)
+    // One that is no longer known may have been.
+    if (contracts.get(contract)?.personal === false) return { value: opened, contentType: 'application/jwt' }
+    const key = register.encryptionKey(recipient)
+    if (key === undefined) throw new HubError('party.encryption_key_missing')
+    return { value: await encryptFor(key, opened), contentType: 'application/jose' }
+  }

@@ -37,6 +37,7 @@ import type { AccessRow, CaseQuestion } from '#store/document-queries.ts'
 import { findReplay, insertRefusal } from '#store/exchange-queries.ts'
 import { createCommitBatch } from '#store/log-commit.ts'
 import { requireCurrentSchema } from '#store/migrate.ts'
+import { type DecryptionKeys, openDecryptionKeys } from '#trust/encryption-keys.ts'
 import { type HubKeyRing, openKeyRing } from '#trust/key-ring.ts'
 import type { Signer } from '#trust/sign.ts'
 import type { LiveVault } from '#trust/vault.ts'
@@ -60,6 +61,8 @@ export interface Core {
   readonly limits: PartyLimits
   readonly keyRing: HubKeyRing
   readonly vault: LiveVault
+  /** Unwraps what parties wrap for the hub on the broker. */
+  readonly decryption: DecryptionKeys
   readonly digests: Digests
   readonly signer: Signer
   readonly refuse: Refuse
@@ -100,6 +103,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   const clock = systemClock
   const contracts = loadContracts(PROJECT_ROOT)
   const keyRing = openKeyRing(config.hubKeysFile, false)
+  const decryption = openDecryptionKeys(config.hubEncryptionKeysFile, false)
   const onError = (error: Error): void => writeLog({ level: 'warn', message: 'database connection lost', error })
   const db = openDb(databaseUrl, { max: 16, onError })
   await requireCurrentSchema(db)
@@ -138,6 +142,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     config,
     db,
     keyRing,
+    decryption,
     bus,
     life,
     fault,
@@ -224,7 +229,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
       ),
     ),
     caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
-    jwks: core.keyRing.jwks,
+    jwks: () => ({ keys: [...core.keyRing.jwks().keys, ...core.decryption.publicKeys.map(({ jwk }) => jwk)] }),
     notReady: () => notReady(core),
     sourceAddress: createSourceAddress(config.trustedProxies),
     unproven: createSourceLimit(clock, config.unprovenPerSecond, config.unprovenBurst),

@@ -32,6 +32,8 @@ export interface ConnectorHostOptions {
   /** The hub's id: `aud` of the acknowledgements. */
   readonly hub: string
   readonly verifyDelivery: VerifyDelivery
+  /** Unwraps what the hub wrapped for the recipient. Throws `token.encryption_invalid`. */
+  readonly decrypt: (value: string) => Promise<string>
   /** Seals what this host's own database keeps. */
   readonly vault: Vault
   /** Signs exchange claims with the connector's own key. */
@@ -107,7 +109,7 @@ export async function startConnectorHost(options: ConnectorHostOptions): Promise
     everyMs: TOPICS_EVERY_MS,
     group: consumer,
     onBatch: async (messages) => {
-      await land({ ...common, verifyDelivery: options.verifyDelivery }, messages)
+      await land({ ...common, verifyDelivery: options.verifyDelivery, decrypt: options.decrypt }, messages)
       scheduler.wake()
       outbox.wake()
     },

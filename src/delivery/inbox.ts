@@ -5,6 +5,7 @@ import { insertAck, type NewAck } from '#store/ack-outbox-queries.ts'
 import type { Db } from '#store/db.ts'
 import { insertUnverified, type UnverifiedLetter } from '#store/dead-letter-queries.ts'
 import { type LandingRow, landRows } from '#store/inbox-queries.ts'
+import { isEncrypted } from '#trust/jwe.ts'
 import type { Vault } from '#trust/vault.ts'
 import { type AckSigner, signAck } from './acknowledgement.ts'
 
@@ -31,6 +32,7 @@ interface InboxOptions {
   readonly verifyDelivery: VerifyDelivery
   readonly signer: AckSigner
   readonly vault: Vault
+  readonly decrypt: (value: string) => Promise<string>
   readonly faults?: FaultPoints
 }
 
@@ -71,7 +73,8 @@ async function readMessage(options: InboxOptions, message: BusMessage): Promise<
   try {
     const receipt = headers['dx-receipt']
     if (eventId === undefined || receipt === undefined) throw new HubError('delivery.receipt_invalid')
-    const token = decode(value)
+    const text = decode(value)
+    const token = isEncrypted(text) ? await options.decrypt(text) : text
     const { claims } = await options.verifyDelivery({ token, receipt })
     const contract = claims['contract']
     if (typeof contract !== 'string') throw new HubError('delivery.receipt_invalid')

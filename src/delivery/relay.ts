@@ -27,13 +27,19 @@ export interface RelayDeps {
   /** Another process works on this lane by now. */
   readonly lose: (lane: string) => void
   /** The token's bytes as they arrived, wrapped for the recipient where the contract is personal. */
-  readonly valueOf: (row: PublishableRow) => Promise<Buffer>
+  readonly valueOf: (row: PublishableRow) => Promise<BusValue>
   /** The Kafka key: a keyed hash of the order key under the secret of the topic. */
   readonly outboundKey: (topic: string, orderKey: string) => string
   readonly onError: (error: unknown) => void
   /** A recipient that took long has become free again. */
   readonly onFree: () => void
   readonly fault?: FaultPoint
+}
+
+/** `application/jwt`, or `application/jose` where the token is wrapped. */
+export interface BusValue {
+  readonly value: Buffer | string
+  readonly contentType: string
 }
 
 export interface Relay {
@@ -150,17 +156,17 @@ async function recordsOf(deps: RelayDeps, topic: string, rows: readonly Publisha
 }
 
 /** CloudEvents in Kafka binary mode (PROTOCOL, Kafka). */
-function record({ hubId, outboundKey }: RelayDeps, topic: string, row: PublishableRow, value: Buffer): BusRecord {
+function record({ hubId, outboundKey }: RelayDeps, topic: string, row: PublishableRow, wrapped: BusValue): BusRecord {
   return {
     key: outboundKey(topic, row.order_key),
-    value,
+    value: wrapped.value,
     headers: {
       ce_id: row.id,
       ce_source: `urn:dianqiao:${hubId}`,
       ce_type: row.contract,
       ce_specversion: '1.0',
       ce_time: row.accepted_at.toISOString(),
-      'content-type': 'application/jwt',
+      'content-type': wrapped.contentType,
       traceparent: deliveryTraceparent(row.exchange, row.id),
       'dx-receipt': row.receipt,
       'dx-contract': row.contract,

@@ -20,6 +20,7 @@ withDatabase('starting a connector host', (url) => {
     endpoint: { url: 'http://127.0.0.1:1' },
     hub: 'dianqiao',
     vault: plainVault,
+    decrypt: async (value: string) => value,
     verifyDelivery: () => ({ claims: {}, data: {} }),
     signExchange: () => 'a.b.c',
     sendExchange: async () => ({ receipt: 'r' }),

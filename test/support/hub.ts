@@ -16,6 +16,7 @@ import { routeStep } from '#delivery/routing.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { readPartySigner } from '#parties/key-files.ts'
+import { wrapFor } from '#sandbox/party-client.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
 import { takeLeases } from '#store/lease-queries.ts'
@@ -66,6 +67,8 @@ export interface TestHub {
   request(path: string, init?: RequestInit): Promise<Answer>
   /** The claims of a token that a published key of the hub signed; throws for any other. */
   verified(token: unknown): Promise<JsonObject>
+  /** A token as a party puts it on the broker: in a JWE to the key that the JWK Set publishes for it. */
+  wrapped(token: string): Promise<string>
   /** A sealed column as text. */
   opened(sealed: Buffer | undefined): string
   /** Runs cases, routing, relay and outcomes until none of them moves: what the loops do in time. */
@@ -123,6 +126,9 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
     async verified(token) {
       const { payload } = await compactVerify(String(token), keys)
       return JSON.parse(new TextDecoder().decode(payload)) as JsonObject
+    },
+    async wrapped(token) {
+      return wrapFor((await request('/.well-known/jwks.json')).json as unknown as JSONWebKeySet, token)
     },
     opened: (sealed) => (sealed === undefined ? '' : core.vault.open(sealed).toString('utf8')),
     async settle() {

@@ -48,6 +48,14 @@ const STATEMENTS = [
      destroyed_at timestamptz,
      UNIQUE (retention, period),
      CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL)))`,
+  // What values on a broker are wrapped for; the newest of a party's is used.
+  `CREATE TABLE party_encryption_key (
+     kid text PRIMARY KEY,
+     party text NOT NULL REFERENCES party,
+     public_jwk jsonb NOT NULL,
+     added_at timestamptz NOT NULL DEFAULT clock_timestamp())`,
+  `CREATE TRIGGER party_encryption_key_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON party_encryption_key
+     FOR EACH STATEMENT EXECUTE FUNCTION register_changed()`,
   `CREATE TABLE unsealed (name text PRIMARY KEY)`,
   ...[...new Set(CONTENT.map(([table]) => table))].map(
     (table) => `INSERT INTO unsealed SELECT '${table}' WHERE EXISTS (SELECT FROM ${table})`,
