@@ -1,14 +1,14 @@
 import type { Bus } from '#bus/bus.ts'
-import { openEmbeddedBus } from '#bus/embedded.ts'
+import { type BusSeal, openEmbeddedBus } from '#bus/embedded.ts'
 import { KAFKA_TIMES, type KafkaSettings } from '#bus/kafka-settings.ts'
 import type { Db } from '#store/db.ts'
 import type { Log } from './compose.ts'
 import { type Config, type KafkaConfig, readSecret } from './config.ts'
 
 /** Kafka where brokers are configured, else the bus in the hub's own database. */
-export async function openBus(config: Config, db: Db, log: Log): Promise<Bus> {
+export async function openBus(config: Config, db: Db, sealing: BusSeal, log: Log): Promise<Bus> {
   if (config.kafka === undefined) {
-    return openEmbeddedBus(db, { onError: (error) => log({ level: 'error', message: 'embedded bus', error }) })
+    return openEmbeddedBus(db, sealing, { onError: (error) => log({ level: 'error', message: 'embedded bus', error }) })
   }
   // A hub without Kafka does not pay for its client.
   const { openKafkaBus } = await import('#bus/kafka.ts')

@@ -1,7 +1,7 @@
 import { CASES_CURSOR, type FoldSources, foldStep } from '#cases/fold.ts'
 import type { Contract } from '#contracts/contract.ts'
 import { holdLeases } from '#delivery/leases.ts'
-import { claimsOf, outcomeStep } from '#delivery/outcomes.ts'
+import { outcomeStep } from '#delivery/outcomes.ts'
 import { createRelay, RELAY_LANES } from '#delivery/relay.ts'
 import { routeStep } from '#delivery/routing.ts'
 import { sweepStep } from '#delivery/sweeper.ts'
@@ -12,13 +12,14 @@ import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
 import type { Core } from './compose.ts'
+import { busValue, logReader } from './compose-vault.ts'
 
 /** Reads cases out of exchanges by what their contracts say. */
-export function foldSources(core: Pick<Core, 'contracts' | 'digests' | 'register'>): FoldSources {
+export function foldSources(core: Pick<Core, 'contracts' | 'digests' | 'register' | 'vault' | 'log'>): FoldSources {
   const { contracts, digests, register } = core
   return {
     contract: (ref) => contracts.get(ref),
-    claimsOf,
+    ...logReader(core.vault, core.log),
     aliasesOf: (contract: Contract, data, sender) =>
       aliasesIn(contract.aliases, data, sender).map((alias) => ({ ...alias, key: digests.alias(alias) })),
     subjectKeysOf: (contract: Contract, data) => subjectKeysIn(digests, contract.opensCase?.subjects ?? [], data),
@@ -96,6 +97,7 @@ function startRelay(
     recipients: () => core.register.parties().map((party) => party.id),
     held: leases.held,
     lose: leases.lose,
+    valueOf: busValue(core),
     outboundKey: core.digests.outboundKey,
     fault,
     onFree: wakeAll,
@@ -105,7 +107,7 @@ function startRelay(
     },
   })
   start('relay', POLL_MS, relay.step)
-  start('outcomes', POLL_MS, () => outcomeStep(db, fault))
+  start('outcomes', POLL_MS, () => outcomeStep(db, logReader(core.vault, log), fault))
   start('sweeper', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : sweep(core)))
   start('statements', STATEMENTS_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : state(core)))
   return {

@@ -33,17 +33,18 @@ import { activateKey } from '#parties/keys.ts'
 import { type LiveRegister, openRegister } from '#parties/register.ts'
 import { logHead } from '#store/cursor.ts'
 import { type Db, isStoreOutage, openDb, openPool } from '#store/db.ts'
-import { type AccessRow, type CaseQuestion, findCaseDocuments, recordAccesses } from '#store/document-queries.ts'
+import type { AccessRow, CaseQuestion } from '#store/document-queries.ts'
 import { findReplay, insertRefusal } from '#store/exchange-queries.ts'
 import { createCommitBatch } from '#store/log-commit.ts'
 import { requireCurrentSchema } from '#store/migrate.ts'
+import { type DecryptionKeys, openDecryptionKeys } from '#trust/encryption-keys.ts'
 import { type HubKeyRing, openKeyRing } from '#trust/key-ring.ts'
-import { openFileKeystore } from '#trust/keystore.ts'
 import type { Signer } from '#trust/sign.ts'
-import { type LiveVault, openVault } from '#trust/vault.ts'
+import type { LiveVault } from '#trust/vault.ts'
 import { openBus } from './compose-bus.ts'
 import { createLife, type Life, notReady } from './compose-health.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
+import { busSeal, openConfiguredVault, openedDocuments, sealedAccesses } from './compose-vault.ts'
 import type { Config } from './config.ts'
 import { createFaultPoint } from './faults.ts'
 
@@ -60,6 +61,8 @@ export interface Core {
   readonly limits: PartyLimits
   readonly keyRing: HubKeyRing
   readonly vault: LiveVault
+  /** Unwraps what parties wrap for the hub on the broker. */
+  readonly decryption: DecryptionKeys
   readonly digests: Digests
   readonly signer: Signer
   readonly refuse: Refuse
@@ -100,18 +103,17 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   const clock = systemClock
   const contracts = loadContracts(PROJECT_ROOT)
   const keyRing = openKeyRing(config.hubKeysFile, false)
+  const decryption = openDecryptionKeys(config.hubEncryptionKeysFile, false)
   const onError = (error: Error): void => writeLog({ level: 'warn', message: 'database connection lost', error })
   const db = openDb(databaseUrl, { max: 16, onError })
   await requireCurrentSchema(db)
   const commitPool = openPool(databaseUrl, { max: LANES, onError })
-  const vaultError = (error: unknown): void => writeLog({ level: 'error', message: 'vault', error })
-  const keystore = openFileKeystore(config.keystoreFile, false)
-  const vault = await openVault({ db, keystore, clock, onError: vaultError })
+  const vault = await openConfiguredVault(config, db, clock, writeLog)
   const register = await openRegister(db, clock)
   const digests = createDigests(keyRing.digestKey)
   const fault = createFaultPoint(config.faultPoint)
   const limits = createPartyLimits(clock, config.partyLimit)
-  const common = { hubId: config.hubId, clock, contracts, register, limits, digests, signer: keyRing.signer }
+  const common = { hubId: config.hubId, clock, contracts, register, limits, digests, vault, signer: keyRing.signer }
   const refuse = createRefuse({ ...common, statusOf, record: (row) => insertRefusal(db, row) })
   const busReaders: BusReader[] = []
   const life = createLife()
@@ -126,7 +128,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   })
   const log = counted(writeLog, metrics)
   const writer = await openLogEnd(db, commitPool, fault, metrics)
-  const bus = await openBus(config, db, log)
+  const bus = await openBus(config, db, busSeal(vault, log), log)
   const acceptDeps: AcceptDeps = {
     ...common,
     refuse,
@@ -140,7 +142,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     config,
     db,
     keyRing,
-    vault,
+    decryption,
     bus,
     life,
     fault,
@@ -196,13 +198,16 @@ async function openLogEnd(db: Db, pool: Pool, fault: FaultPoint, metrics: Metric
 
 /** The HTTP edge over a core. */
 export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono {
-  const { config, clock, contracts, register, limits, db } = core
+  const { config, clock, contracts, register, limits, db, vault } = core
   const { hubId } = config
   const asking = {
     hubId,
     claimsOf,
-    findCaseDocuments: createBatcher((questions: readonly CaseQuestion[]) => findCaseDocuments(db, questions), BATCHES),
-    recordAccess: createBatcher((rows: readonly AccessRow[]) => recordAccesses(db, rows), BATCHES),
+    findCaseDocuments: createBatcher(
+      (questions: readonly CaseQuestion[]) => openedDocuments(db, vault, questions),
+      BATCHES,
+    ),
+    recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), BATCHES),
     observe: core.metrics.queryJudged,
   }
   const app = createGateway({
@@ -218,12 +223,13 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     pull: outageAware((asker: Proven, limit: number, waitSeconds: number, signal: AbortSignal) =>
       pullDeliveries(
         db,
+        vault,
         { recipients: () => servedBy(register, asker, clock()), limit, waitSeconds },
         AbortSignal.any([signal, core.life.draining]),
       ),
     ),
     caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
-    jwks: core.keyRing.jwks,
+    jwks: () => ({ keys: [...core.keyRing.jwks().keys, ...core.decryption.publicKeys.map(({ jwk }) => jwk)] }),
     notReady: () => notReady(core),
     sourceAddress: createSourceAddress(config.trustedProxies),
     unproven: createSourceLimit(clock, config.unprovenPerSecond, config.unprovenBurst),

@@ -36,6 +36,7 @@ const schema = z.object({
   DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   DATA_DIR: z.string().min(1).optional(),
   HUB_KEYS_FILE: z.string().min(1).optional(),
+  HUB_ENCRYPTION_KEYS_FILE: z.string().min(1).optional(),
   KEYSTORE_FILE: z.string().min(1).optional(),
   PARTY_KEYS_DIR: z.string().min(1).optional(),
   ROLES: z
@@ -101,6 +102,8 @@ export interface Config {
   readonly databaseUrl: string | undefined
   readonly dataDir: string
   readonly hubKeysFile: string
+  /** What parties wrap for on the broker; its public half is in the JWK Set. */
+  readonly hubEncryptionKeysFile: string
   /** The key-encryption keys of the vault. */
   readonly keystoreFile: string
   readonly partyKeysDir: string
@@ -180,6 +183,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     databaseUrl: databaseUrlOf(v),
     dataDir,
     hubKeysFile: path.resolve(v.HUB_KEYS_FILE ?? path.join(dataDir, 'keys', 'hub.json')),
+    hubEncryptionKeysFile: path.resolve(v.HUB_ENCRYPTION_KEYS_FILE ?? path.join(dataDir, 'keys', 'hub.enc.json')),
     keystoreFile: path.resolve(v.KEYSTORE_FILE ?? path.join(dataDir, 'keys', 'keystore.json')),
     partyKeysDir: path.resolve(v.PARTY_KEYS_DIR ?? path.join(dataDir, 'keys', 'parties')),
     roles: v.ROLES,

@@ -13,6 +13,13 @@ import type { Bus, BusMessage, BusRecord, SubscribeOptions, Subscription } from 
 import { quietly } from './quietly.ts'
 import { createWaker } from './waker.ts'
 
+/** Seals what stands in the table; the other rooms of technology know nothing of keys. */
+export interface BusSeal {
+  readonly seal: (value: Buffer) => Buffer
+  /** Undefined where the value is gone: its place is passed over. */
+  readonly open: (sealed: Buffer) => Buffer | undefined
+}
+
 interface EmbeddedBusOptions {
   /** How often a reader looks for what another process published; publishers in this process wake it at once. */
   readonly pollMs?: number
@@ -30,7 +37,7 @@ const TRIM_ROWS = 2_000
  * The bus on PostgreSQL: one partition per topic, positions in commit order, at-least-once. Readers of one group
  * in several processes are safe but not faster: the committed position moves by compare-and-set.
  */
-export function openEmbeddedBus(db: Db, options: EmbeddedBusOptions = {}): Bus {
+export function openEmbeddedBus(db: Db, sealing: BusSeal, options: EmbeddedBusOptions = {}): Bus {
   const wakers = new Map<string, Set<() => void>>()
   const subscriptions = new Set<Subscription>()
   const stopTrimming = startTrimming(db, options)
@@ -40,7 +47,7 @@ export function openEmbeddedBus(db: Db, options: EmbeddedBusOptions = {}): Bus {
     const rows = messages.map(({ key, value, headers }) => ({
       key,
       headers,
-      value: typeof value === 'string' ? Buffer.from(value) : value,
+      value: sealing.seal(typeof value === 'string' ? Buffer.from(value) : value),
     }))
     await appendToTopic(db, topic, rows)
     for (const wake of wakers.get(topic) ?? []) wake()
@@ -48,7 +55,9 @@ export function openEmbeddedBus(db: Db, options: EmbeddedBusOptions = {}): Bus {
 
   const subscribe = async (request: SubscribeOptions): Promise<Subscription> => {
     for (const topic of request.topics) await joinGroup(db, topic, request.group)
-    const readers = request.topics.map((topic) => startReader(db, topic, request, options, wakersOf(wakers, topic)))
+    const readers = request.topics.map((topic) =>
+      startReader({ db, topic, sealing }, request, options, wakersOf(wakers, topic)),
+    )
     const setPaused = (paused: boolean): void => {
       for (const reader of readers) reader.setPaused(paused)
     }
@@ -88,9 +97,14 @@ interface Reader {
   readonly close: () => Promise<void>
 }
 
+interface SealedTopic {
+  readonly db: Db
+  readonly topic: string
+  readonly sealing: BusSeal
+}
+
 function startReader(
-  db: Db,
-  topic: string,
+  { db, topic, sealing }: SealedTopic,
   { group, onBatch, onError }: SubscribeOptions,
   { pollMs = 250, batchSize = 200 }: EmbeddedBusOptions,
   wakers: Set<() => void>,
@@ -103,7 +117,8 @@ function startReader(
     const { committed, rows } = await readTopic(db, topic, group, batchSize)
     const last = rows.at(-1)
     if (last === undefined || closing || paused) return false
-    await onBatch(rows.map((row) => asMessage(topic, row)))
+    const messages = rows.flatMap((row) => asMessage(topic, row, sealing.open(row.value)))
+    if (messages.length > 0) await onBatch(messages)
     await commitPosition(db, topic, group, committed, last.pos)
     return true
   }
@@ -138,16 +153,10 @@ function startReader(
   }
 }
 
-function asMessage(topic: string, row: BusRow): BusMessage {
-  return {
-    topic,
-    key: row.key,
-    partition: 0,
-    offset: BigInt(row.pos),
-    value: row.value,
-    headers: row.headers,
-    timestampMs: row.at.getTime(),
-  }
+function asMessage(topic: string, row: BusRow, value: Buffer | undefined): BusMessage[] {
+  if (value === undefined) return []
+  const { key, headers } = row
+  return [{ topic, key, partition: 0, offset: BigInt(row.pos), value, headers, timestampMs: row.at.getTime() }]
 }
 
 function startTrimming(db: Db, options: EmbeddedBusOptions): () => Promise<void> {

@@ -23,7 +23,9 @@ interface CaseAlias {
 
 export interface FoldSources {
   readonly contract: (ref: string) => Contract | undefined
-  readonly claimsOf: (token: string) => JsonObject
+  readonly claimsOf: (sealed: Buffer) => JsonObject
+  /** Takes note of an entry whose content is gone, and throws what may pass. */
+  readonly onUnreadable: (entry: LogEntry, error: unknown) => void
   readonly aliasesOf: (contract: Contract, data: JsonObject, sender: string) => readonly CaseAlias[]
   readonly subjectKeysOf: (contract: Contract, data: JsonObject) => readonly string[]
   readonly utilityOf: (division: string, atMs: number) => string | undefined
@@ -72,7 +74,13 @@ interface ReadEntry {
 function readEntry(entry: LogEntry, sources: FoldSources): ReadEntry[] {
   const contract = sources.contract(entry.contract)
   if (contract === undefined || contract.aliases.length === 0) return []
-  const data = sources.claimsOf(entry.token)['data'] as JsonObject
+  let data: JsonObject
+  try {
+    data = sources.claimsOf(entry.token)['data'] as JsonObject
+  } catch (error) {
+    sources.onUnreadable(entry, error)
+    return []
+  }
   return [{ entry, contract, data, aliases: sources.aliasesOf(contract, data, entry.obo ?? entry.iss) }]
 }
 
@@ -152,8 +160,15 @@ function openCase({ entry, data }: ReadEntry, supplyDivision: string, sources: F
   }
 }
 
-/** Empties the cases and folds the whole log again in one transaction: readers see the old cases until it is done. */
-export function rebuildCases(db: Db, sources: FoldSources): Promise<number> {
+/**
+ * Empties the cases and folds the whole log again in one transaction: readers see the old cases until it is done.
+ * Throws `vault.key_destroyed`, and the old cases stay, when content that they came from has been purged.
+ */
+export function rebuildCases(db: Db, given: FoldSources): Promise<number> {
+  const onUnreadable = (_entry: LogEntry, error: unknown): never => {
+    throw error
+  }
+  const sources = { ...given, onUnreadable }
   return db.transaction().execute(async (tx) => {
     await rewindCursor(tx, CASES_CURSOR)
     await deleteCases(tx)

@@ -3,15 +3,17 @@ import path from 'node:path'
 import { inTopic, outTopic } from '#bus/topic-names.ts'
 import { type Core, composeGateway, composeOperations, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
 import { startLoops } from '#compose-loops.ts'
+import { prepareVault } from '#compose-vault.ts'
 import type { Config } from '#config.ts'
 import { type ConnectorHost, type HostTuning, startConnectorHost } from '#connect/host.ts'
 import { loadManifest } from '#connect/manifest.ts'
+import { loadContracts } from '#contracts/load.ts'
 import { type DeliveryVerifier, verifyDelivery } from '#exchange/verify-delivery.ts'
 import { type RunningServer, startServer } from '#gateway/http/server.ts'
 import { DOOR_GROUP, type DoorDeps, openKafkaDoor } from '#gateway/kafka/door.ts'
 import type { BusReader } from '#gateway/metric-gauges.ts'
 import { HubError } from '#kernel/errors.ts'
-import { readPartySigner } from '#parties/key-files.ts'
+import { openPartyEncryption, readPartySigner } from '#parties/key-files.ts'
 import { applySeeds } from '#parties/seed.ts'
 import type { DialectName } from '#sandbox/dialects.ts'
 import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
@@ -19,8 +21,9 @@ import type { Db } from '#store/db.ts'
 import { startEmbeddedPostgres } from '#store/embedded.ts'
 import { migrate } from '#store/migrate.ts'
 import { openGenerations } from '#store/topic-queries.ts'
+import { openDecryptionKeys } from '#trust/encryption-keys.ts'
+import { decryptWith } from '#trust/jwe.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
-import { openFileKeystore } from '#trust/keystore.ts'
 
 export interface RunningStore {
   readonly url: string
@@ -36,11 +39,12 @@ export async function openStore(config: Config, log: Log): Promise<RunningStore>
   })
 }
 
-/** Schema, hub keys, keystore and seeds: what a first start needs and a later one finds in place. */
+/** Schema, hub keys, keystore, old rows sealed, and seeds: what a first start needs and a later one finds in place. */
 export async function prepare(config: Config, databaseUrl: string): Promise<void> {
   await migrate(databaseUrl)
   openKeyRing(config.hubKeysFile, true)
-  openFileKeystore(config.keystoreFile, true)
+  openDecryptionKeys(config.hubEncryptionKeysFile, true)
+  await prepareVault(config, databaseUrl, () => loadContracts(PROJECT_ROOT))
   await applySeeds(databaseUrl, {
     seedsDir: path.join(PROJECT_ROOT, 'seeds'),
     keysDir: config.partyKeysDir,
@@ -151,6 +155,7 @@ async function startConnectors(core: Core, options: BootOptions, ends: Ends): Pr
 const doorDeps = (core: Core): DoorDeps => ({
   bus: core.bus,
   hubId: core.config.hubId,
+  decrypt: (value) => decryptWith(core.decryption, value),
   accept: core.accept,
   onError: (error) => core.log({ level: 'error', message: 'bus door', error }),
 })
@@ -200,6 +205,7 @@ async function startConnector(
       },
     })
   }
+  const decryption = openPartyEncryption(config.partyKeysDir, manifest.recipient, false)
   return startConnectorHost({
     db,
     bus,
@@ -211,6 +217,8 @@ async function startConnector(
     },
     endpoint: { url: await endpointOf(config, manifest.endpoint.name, manifest.recipient, peers, options) },
     hub: config.hubId,
+    vault: core.vault,
+    decrypt: (value) => decryptWith(decryption, value),
     verifyDelivery: (delivery) => verifyDelivery(verifierOf(core), delivery),
     signExchange: (claims) => signer.sign('exchange+jwt', claims),
     sendExchange: async (token) => {

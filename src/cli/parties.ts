@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 import { HubError } from '#kernel/errors.ts'
-import { addKey, type Changer, moveKey } from '#parties/keys.ts'
+import { addEncryptionKey, addKey, type Changer, moveKey } from '#parties/keys.ts'
 import { addParty, changeStatus } from '#parties/onboarding.ts'
 import { readPartyFile } from '#parties/seed-files.ts'
 import { readRegister } from '#store/party-queries.ts'
@@ -78,6 +78,13 @@ export const keyAdd = (party: string, file: string, agent: string | undefined): 
     const kid = await addKey(db, { party, agent, jwk: readJsonFile(file) }, changer())
     printJson({ party, kid, state: 'pending' })
     say(`active once its holder has sent POST /v1/keys/proof, as dianqiao party conform does`)
+  })
+
+export const encryptionKey = (party: string, file: string): Promise<void> =>
+  withDb(async (db) => {
+    const kid = await addEncryptionKey(db, party, readJsonFile(file), changer())
+    printJson({ party, kid, use: 'enc' })
+    say(`what is personal is wrapped for it on the broker from now on; keep the older private keys to read the rest`)
   })
 
 /** Moves a key on. A revocation `from` a time in the past lists what the party sent since then, a JSON line each. */

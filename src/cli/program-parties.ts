@@ -67,6 +67,10 @@ function addKeys(parties: Command): void {
     .action(async (party: string, file: string, options: { agent?: string }) =>
       (await import('./parties.ts')).keyAdd(party, file, options.agent),
     )
+  parties
+    .command('encryption-key <party> <file>')
+    .description('register the public JWK (EC P-256) that personal data is wrapped for on the broker')
+    .action(async (party: string, file: string) => (await import('./parties.ts')).encryptionKey(party, file))
   for (const [name, to, what] of [
     ['key-replace', 'verify-only', 'a newer key signs from now on; what this one signed before still counts'],
     ['key-retire', 'retired', 'nothing that it signed is taken any more'],

@@ -25,12 +25,18 @@ export async function decodeToken(): Promise<void> {
   printJson({ header, claims })
 }
 
+/** A JWK Set of the hub also holds what parties wrap for on the broker. */
+const isSigning = (jwk: Json): boolean => !isJsonObject(jwk) || jwk['use'] !== 'enc'
+
 /** Exit code 3 when the token does not verify. */
 export async function verifyToken(jwksFile: string): Promise<number> {
   const token = parseCompact((await readStdin()).trimEnd(), MAX_TOKEN_BYTES)
   const document = readJsonFile(jwksFile)
   const jwks = Array.isArray(document['keys']) ? (document['keys'] as Json[]) : [document]
-  const key = jwks.map(importPublicJwk).find((one) => one.kid === token.header.kid)
+  const key = jwks
+    .filter(isSigning)
+    .map(importPublicJwk)
+    .find((one) => one.kid === token.header.kid)
   try {
     if (key === undefined) throw new HubError('token.key_unknown')
     verifySignature(token, key)

@@ -14,6 +14,7 @@ import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { Db } from '#store/db.ts'
 import type { InboxRow } from '#store/inbox-queries.ts'
+import type { Vault } from '#trust/vault.ts'
 import { judgeAnswer, judgeLookUp } from './answers.ts'
 import { createHttpTransport, type HttpTransport } from './http-transport.ts'
 import { loadManifest, type Manifest } from './manifest.ts'
@@ -31,6 +32,10 @@ export interface ConnectorHostOptions {
   /** The hub's id: `aud` of the acknowledgements. */
   readonly hub: string
   readonly verifyDelivery: VerifyDelivery
+  /** Unwraps what the hub wrapped for the recipient. Throws `token.encryption_invalid`. */
+  readonly decrypt: (value: string) => Promise<string>
+  /** Seals what this host's own database keeps. */
+  readonly vault: Vault
   /** Signs exchange claims with the connector's own key. */
   readonly signExchange: (claims: JsonObject) => Promise<string> | string
   readonly sendExchange: SendExchange
@@ -70,7 +75,7 @@ const TOPICS_EVERY_MS = 5_000
 export async function startConnectorHost(options: ConnectorHostOptions): Promise<ConnectorHost> {
   const manifest = await loadManifest(options.directory)
   const mappings = await loadMappings(options.directory, manifest)
-  const { db, bus, tuning = {}, clock = systemClock, random = Math.random } = options
+  const { db, bus, vault, tuning = {}, clock = systemClock, random = Math.random } = options
   const consumer = manifest.id
   const times = timesOf(manifest, tuning)
   const transport = createHttpTransport({
@@ -81,12 +86,12 @@ export async function startConnectorHost(options: ConnectorHostOptions): Promise
   })
   const { party, recipient } = manifest
   const signer: AckSigner = { party, recipient, hub: options.hub, clock, signExchange: options.signExchange }
-  const common = { db, consumer, signer, clock, random, ...pick(options) }
+  const common = { db, consumer, signer, vault, clock, random, ...pick(options) }
 
   const outbox = startAckOutbox({ ...common, sendExchange: options.sendExchange, ...times })
   const scheduler = startScheduler({
     ...common,
-    target: createTarget(manifest, mappings, transport, times.settleMs),
+    target: createTarget({ manifest, mappings, vault }, transport, times.settleMs),
     breaker: createBreaker({
       ...common,
       settings: { ...BREAKER_DEFAULTS, ...tuning.breaker },
@@ -104,7 +109,7 @@ export async function startConnectorHost(options: ConnectorHostOptions): Promise
     everyMs: TOPICS_EVERY_MS,
     group: consumer,
     onBatch: async (messages) => {
-      await land({ ...common, verifyDelivery: options.verifyDelivery }, messages)
+      await land({ ...common, verifyDelivery: options.verifyDelivery, decrypt: options.decrypt }, messages)
       scheduler.wake()
       outbox.wake()
     },
@@ -151,9 +156,15 @@ function authenticationHeaders(manifest: Manifest, secret: string | undefined): 
   return { [header]: scheme === undefined ? secret : `${scheme} ${secret}` }
 }
 
-function createTarget(manifest: Manifest, mappings: Mappings, transport: HttpTransport, settleMs: number): Target {
+interface Reading {
+  readonly manifest: Manifest
+  readonly mappings: Mappings
+  readonly vault: Vault
+}
+
+function createTarget({ manifest, mappings, vault }: Reading, transport: HttpTransport, settleMs: number): Target {
   const inputOf = (row: InboxRow): MappingInput => ({
-    ...openVerifiedToken(row.token),
+    ...openVerifiedToken(vault.open(row.token).toString('utf8')),
     delivery: { id: row.event_id, receivedAt: row.landed_at.toISOString() },
     receipt: row.receipt,
   })

@@ -2,6 +2,7 @@ import { parseDocument } from 'yaml'
 import type { Violation } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { Origin } from '#kernel/origin.ts'
+import type { RetentionClass } from '#kernel/retention.ts'
 import type {
   AliasSource,
   Answers,
@@ -13,6 +14,7 @@ import type {
   RoutingTarget,
 } from './contract.ts'
 import { durationSeconds } from './duration.ts'
+import { isPersonal, isPersonalAt } from './privacy.ts'
 import { compileRule, type Rule, type RuleSource } from './rules.ts'
 import { fileFault } from './schema-files.ts'
 import { subschemaAt } from './schema-walk.ts'
@@ -52,6 +54,7 @@ export interface ContractFile {
   readonly minOrigin: Origin
   readonly document?: DocumentPointers
   readonly answers?: Answers
+  readonly retention?: RetentionClass
   readonly legalBasis: Contract['legalBasis']
 }
 
@@ -66,6 +69,14 @@ export function parseYaml(text: string): { readonly value: unknown; readonly fau
     return { value: undefined, faults: ['aliases are not allowed'] }
   }
 }
+
+/** A document is kept while it is in force, which only its owner's archive rule ends; a query is kept as an access. */
+const RETENTION_OF_KIND = Object.freeze({
+  document: 'archive',
+  event: 'delivered',
+  notice: 'delivered',
+  query: 'access',
+}) satisfies Record<ContractKind, RetentionClass>
 
 /** Turns an accepted contract file into a contract; faults are what its schema cannot see. */
 export function buildContract(
@@ -84,6 +95,7 @@ export function buildContract(
       faults.push(fileFault(file, at, 'pointer', zh, `the schema ${source.schema} has nothing at ${pointer}`))
     }
   }
+  faults.push(...personalKeyFaults(file, source, schemaDocument))
   const rules = compileRules(file, source.rules, faults)
   const maxAgeSeconds = readDuration(file, '/maxAge', source.maxAge, faults)
   const deliverBySeconds = readDuration(file, '/deliverBy', source.deliverBy, faults)
@@ -98,8 +110,35 @@ export function buildContract(
     rules,
     maxAgeSeconds,
     deliverBySeconds,
+    retention: source.retention ?? RETENTION_OF_KIND[source.kind],
+    personal: isPersonal(schemaDocument),
   }
   return { contract, faults }
+}
+
+/**
+ * What the store holds in the clear, and what stands in headers: business key, numbers of the case, the identifier of a
+ * document. Where such a key is personal the data carries a keyed reference instead (PROTOCOL, sub). A query's own
+ * subject is stored sealed only.
+ */
+function personalKeyFaults(file: string, source: ContractFile, schema: JsonObject): Violation[] {
+  if (source.kind === 'query') return []
+  const aliases = source.aliases.flatMap((alias, i): [string, string][] =>
+    'list' in alias ? [[`/aliases/${i}`, `${alias.list}/0/number`]] : [[`/aliases/${i}`, alias.number]],
+  )
+  const keys: readonly (readonly [string, string | undefined])[] = [
+    ['/sub', source.sub],
+    ['/caseNo', source.caseNo],
+    ['/document/identifier', source.document?.identifier],
+    ...aliases,
+  ]
+  return keys
+    .filter(([, pointer]) => pointer !== undefined && isPersonalAt(schema, pointer))
+    .map(([at, pointer]) => {
+      const zh = `${pointer} 为个人信息，不得作业务键；请改用加密引用`
+      const en = `${pointer} is personal and cannot be a key; let the data carry a keyed reference`
+      return fileFault(file, at, 'personal-key', zh, en)
+    })
 }
 
 function compileRules(file: string, entries: readonly RuleEntry[], faults: Violation[]): Rule[] {

@@ -1,5 +1,6 @@
 import type { JsonObject } from '#kernel/json.ts'
 import type { Origin } from '#kernel/origin.ts'
+import type { RetentionClass } from '#kernel/retention.ts'
 import type { Rule } from './rules.ts'
 
 /** A sentence or name in both languages. */
@@ -111,6 +112,10 @@ export interface Contract {
   readonly minOrigin: Origin
   readonly document?: DocumentPointers
   readonly answers?: Answers
+  /** How long what is exchanged under it is kept. */
+  readonly retention: RetentionClass
+  /** Whether any property of its schema carries `x-privacy`: then it is not on a broker in the clear. */
+  readonly personal: boolean
   readonly legalBasis: { readonly policyDocument: string; readonly ledgerTasks: readonly number[] }
 }
 

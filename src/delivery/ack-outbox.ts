@@ -1,8 +1,10 @@
 import { createWaker } from '#bus/waker.ts'
 import { retryDelayMs } from '#kernel/backoff.ts'
 import { asHubError } from '#kernel/errors.ts'
+import type { JsonObject } from '#kernel/json.ts'
 import { claimAcks, type DueAck, postponeAck, renewAckToken, storeAckReceipt } from '#store/ack-outbox-queries.ts'
 import type { Db } from '#store/db.ts'
+import type { Vault } from '#trust/vault.ts'
 import { type AckSigner, signAckData } from './acknowledgement.ts'
 import type { HostAlert } from './breaker.ts'
 import type { FaultPoints } from './inbox.ts'
@@ -14,6 +16,7 @@ interface AckOutboxOptions {
   readonly db: Db
   readonly consumer: string
   readonly signer: AckSigner
+  readonly vault: Vault
   readonly sendExchange: SendExchange
   readonly random: () => number
   readonly pollMs: number
@@ -90,9 +93,10 @@ async function sendAck(options: AckOutboxOptions, ack: DueAck): Promise<number> 
   }
 }
 
-async function freshToken({ db, consumer, signer }: AckOutboxOptions, ack: DueAck): Promise<string> {
-  if (ack.expires_at.getTime() - EXPIRY_MARGIN_MS > signer.clock()) return ack.token
-  const { token, expiresAtMs } = await signAckData(signer, ack.jti, ack.data)
-  await renewAckToken(db, consumer, ack.jti, token, expiresAtMs)
+async function freshToken({ db, consumer, signer, vault }: AckOutboxOptions, ack: DueAck): Promise<string> {
+  if (ack.expires_at.getTime() - EXPIRY_MARGIN_MS > signer.clock()) return vault.open(ack.token).toString('utf8')
+  const data = JSON.parse(vault.open(ack.data).toString('utf8')) as JsonObject
+  const { token, expiresAtMs } = await signAckData(signer, ack.jti, data)
+  await renewAckToken(db, consumer, ack.jti, vault.seal('delivered', token), expiresAtMs)
   return token
 }

@@ -2,6 +2,7 @@ import { type Clock, isoTime, numericDate } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { NewAck } from '#store/ack-outbox-queries.ts'
+import type { Vault } from '#trust/vault.ts'
 
 /** One delivery's final state, as `delivery-ack@1` carries it. */
 export interface DeliveryOutcome {
@@ -29,8 +30,12 @@ const ACK_MAX_AGE_S = 7 * 86_400
 /** How many outcomes one acknowledgement may carry (DESIGN §4). */
 export const ACK_MAX_OUTCOMES = 500
 
-/** A signed acknowledgement of up to 500 outcomes; its subject is the first delivery. */
-export async function signAck(signer: AckSigner, jti: string, outcomes: readonly DeliveryOutcome[]): Promise<NewAck> {
+/** A signed and sealed acknowledgement of up to 500 outcomes; its subject is the first delivery. */
+export async function signAck(
+  { signer, vault }: { readonly signer: AckSigner; readonly vault: Vault },
+  jti: string,
+  outcomes: readonly DeliveryOutcome[],
+): Promise<NewAck> {
   const at = isoTime(signer.clock())
   const data = {
     outcomes: outcomes.map(({ delivery, outcome, recipientRef, code }) => ({
@@ -41,7 +46,9 @@ export async function signAck(signer: AckSigner, jti: string, outcomes: readonly
       ...(code === undefined ? {} : { code }),
     })),
   }
-  return { jti, data, ...(await signAckData(signer, jti, data)) }
+  const { token, expiresAtMs } = await signAckData(signer, jti, data)
+  const sealed = (text: string): Buffer => vault.seal('delivered', text)
+  return { jti, data: sealed(JSON.stringify(data)), token: sealed(token), expiresAtMs }
 }
 
 /** The same jti and content under a new signature: what is sent again after the first token has expired. */

@@ -4,6 +4,7 @@ import { insertAck, type NewAck } from '#store/ack-outbox-queries.ts'
 import type { Db } from '#store/db.ts'
 import { insertDead } from '#store/dead-letter-queries.ts'
 import { insertAttempts, lockLeased, moveLanes, writeStates } from '#store/inbox-queries.ts'
+import type { Vault } from '#trust/vault.ts'
 import { ACK_MAX_OUTCOMES, type AckSigner, signAck } from './acknowledgement.ts'
 import { outcomeOf } from './attempt.ts'
 import type { HostAlert } from './breaker.ts'
@@ -14,6 +15,7 @@ interface CompletionOptions {
   readonly db: Db
   readonly consumer: string
   readonly signer: AckSigner
+  readonly vault: Vault
   readonly clock: Clock
   readonly leaseMs: number
   readonly onAck: () => void
@@ -86,8 +88,8 @@ async function commitCompletions(options: CompletionOptions, batch: readonly Fin
   const { acknowledged, parked } = await db.transaction().execute(async (tx) => {
     const valid = await lockLeased(tx, consumer, batch)
     if (valid.length === 0) return { acknowledged: false, parked: [] }
-    const ack = await acknowledge(options.signer, valid)
-    await insertAttempts(tx, consumer, valid)
+    const ack = await acknowledge(options, valid)
+    await insertAttempts(tx, consumer, valid, (body) => options.vault.seal('delivered', body))
     await writeStates(tx, consumer, valid, ack?.jti)
     const letters = valid.filter(({ state }) => state === 'dead' || state === 'parked')
     if (letters.length > 0) await insertDead(tx, consumer, letters)
@@ -108,7 +110,10 @@ async function commitCompletions(options: CompletionOptions, batch: readonly Fin
   if (acknowledged) options.onAck()
 }
 
-async function acknowledge(signer: AckSigner, valid: readonly FinishedAttempt[]): Promise<NewAck | undefined> {
+async function acknowledge(
+  signing: Pick<CompletionOptions, 'signer' | 'vault'>,
+  valid: readonly FinishedAttempt[],
+): Promise<NewAck | undefined> {
   const outcomes = valid.flatMap((finished) => {
     const outcome = outcomeOf(finished)
     if (outcome === undefined) return []
@@ -119,5 +124,5 @@ async function acknowledge(signer: AckSigner, valid: readonly FinishedAttempt[])
   if (first === undefined) return undefined
   // A replayed delivery acknowledges anew: its first jti stands for the rejection that the hub has already.
   const jti = first.round === 0 ? first.eventId : `${first.eventId}.r${first.round}`
-  return signAck(signer, jti, outcomes)
+  return signAck(signing, jti, outcomes)
 }

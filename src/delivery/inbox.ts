@@ -5,6 +5,8 @@ import { insertAck, type NewAck } from '#store/ack-outbox-queries.ts'
 import type { Db } from '#store/db.ts'
 import { insertUnverified, type UnverifiedLetter } from '#store/dead-letter-queries.ts'
 import { type LandingRow, landRows } from '#store/inbox-queries.ts'
+import { isEncrypted } from '#trust/jwe.ts'
+import type { Vault } from '#trust/vault.ts'
 import { type AckSigner, signAck } from './acknowledgement.ts'
 
 /** What a recipient verified: the claims without `data`, and `data`. */
@@ -29,6 +31,8 @@ interface InboxOptions {
   readonly consumer: string
   readonly verifyDelivery: VerifyDelivery
   readonly signer: AckSigner
+  readonly vault: Vault
+  readonly decrypt: (value: string) => Promise<string>
   readonly faults?: FaultPoints
 }
 
@@ -40,7 +44,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
  * hub, all in one transaction. Resolves when that is committed, so the caller may commit the offset.
  */
 export async function land(options: InboxOptions, messages: readonly BusMessage[]): Promise<void> {
-  const { db, consumer, signer, faults } = options
+  const { db, consumer, signer, vault, faults } = options
   const rows: LandingRow[] = []
   const letters: UnverifiedLetter[] = []
   for (const outcome of await Promise.all(messages.map((message) => readMessage(options, message)))) {
@@ -52,7 +56,7 @@ export async function land(options: InboxOptions, messages: readonly BusMessage[
     if (letter.eventId === undefined) continue
     // `.v`: should the same delivery come again intact, its acknowledgement needs the plain jti.
     const outcome = { delivery: letter.eventId, outcome: 'rejected', code: letter.code } as const
-    rejections.push(await signAck(signer, `${letter.eventId}.v`, [outcome]))
+    rejections.push(await signAck({ signer, vault }, `${letter.eventId}.v`, [outcome]))
   }
   await faults?.('host.before-land')
   await db.transaction().execute(async (tx) => {
@@ -69,7 +73,8 @@ async function readMessage(options: InboxOptions, message: BusMessage): Promise<
   try {
     const receipt = headers['dx-receipt']
     if (eventId === undefined || receipt === undefined) throw new HubError('delivery.receipt_invalid')
-    const token = decode(value)
+    const text = decode(value)
+    const token = isEncrypted(text) ? await options.decrypt(text) : text
     const { claims } = await options.verifyDelivery({ token, receipt })
     const contract = claims['contract']
     if (typeof contract !== 'string') throw new HubError('delivery.receipt_invalid')
@@ -78,13 +83,21 @@ async function readMessage(options: InboxOptions, message: BusMessage): Promise<
       source: headers['ce_source'] ?? topic,
       orderKey: headers['dx-order-key'] ?? message.key,
       contract,
-      token,
+      token: options.vault.seal('delivered', token),
       receipt,
       deliverBy: isoOrNothing(headers['dx-deliver-by']),
     }
   } catch (error) {
     if (!(error instanceof HubError) || error.retriable) throw error
-    return { eventId, topic, partition, offset, code: error.code, value, headers }
+    return {
+      eventId,
+      topic,
+      partition,
+      offset,
+      code: error.code,
+      value: options.vault.seal('delivered', value),
+      headers,
+    }
   }
 }
 

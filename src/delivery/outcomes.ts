@@ -9,6 +9,13 @@ export const ACK_CONTRACT = 'delivery-ack@1'
 
 const STEP = 1_000
 
+/** Reads what the log holds sealed. */
+export interface LogReader {
+  readonly claimsOf: (sealed: Buffer) => JsonObject
+  /** Takes note of an entry whose content is gone, and throws what may pass. */
+  readonly onUnreadable: (entry: LogEntry, error: unknown) => void
+}
+
 const FROM = { acknowledged: statesBefore('acknowledged'), dead: statesBefore('dead') }
 
 /**
@@ -16,10 +23,10 @@ const FROM = { acknowledged: statesBefore('acknowledged'), dead: statesBefore('d
  * settles a delivery: an outcome for somebody else's changes nothing. A delivery that had expired, or that an operator
  * replayed after its rejection, is still acknowledged late, because that is what happened. Returns positions passed.
  */
-export function outcomeStep(db: Db, fault: FaultPoint = NO_FAULT): Promise<number> {
+export function outcomeStep(db: Db, reader: LogReader, fault: FaultPoint = NO_FAULT): Promise<number> {
   return advanceCursor(db, 'outcomes', { limit: STEP, contracts: [ACK_CONTRACT] }, async (tx, entries) => {
     const outcomes = new Map<string, OutcomeRow>()
-    for (const outcome of entries.flatMap(outcomesOf)) {
+    for (const outcome of entries.flatMap((entry) => outcomesOf(entry, reader))) {
       // A first word stands, but a replay after a rejection may still succeed.
       const before = outcomes.get(outcome.delivery)
       if (before === undefined || before.state === 'dead') outcomes.set(outcome.delivery, outcome)
@@ -30,8 +37,15 @@ export function outcomeStep(db: Db, fault: FaultPoint = NO_FAULT): Promise<numbe
   })
 }
 
-function outcomesOf(entry: LogEntry): OutcomeRow[] {
-  const listed = atPointer(claimsOf(entry.token), '/data/outcomes')
+function outcomesOf(entry: LogEntry, { claimsOf, onUnreadable }: LogReader): OutcomeRow[] {
+  let claims: JsonObject
+  try {
+    claims = claimsOf(entry.token)
+  } catch (error) {
+    onUnreadable(entry, error)
+    return []
+  }
+  const listed = atPointer(claims, '/data/outcomes')
   if (!Array.isArray(listed)) return []
   return listed.filter(isJsonObject).map((outcome) => ({
     delivery: String(outcome['delivery']),

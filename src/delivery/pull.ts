@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Db } from '#store/db.ts'
-import { leaseHeads } from '#store/delivery-queries.ts'
+import { endUnreadable, type LeasedRow, leaseHeads } from '#store/delivery-queries.ts'
+import { isUnreadable, type Vault } from '#trust/vault.ts'
+import { statesBefore } from './states.ts'
 
 export interface Pulled {
   readonly delivery: string
@@ -22,6 +24,7 @@ const POLL_MS = 200
  */
 export async function pullDeliveries(
   db: Db,
+  vault: Vault,
   query: { readonly recipients: () => readonly string[]; readonly limit: number; readonly waitSeconds: number },
   signal: AbortSignal,
 ): Promise<Pulled[]> {
@@ -34,16 +37,31 @@ export async function pullDeliveries(
       token: randomUUID(),
     })
     if (rows.length > 0 || Date.now() >= until || signal.aborted) {
-      return rows.map((row) => ({
-        delivery: row.id,
-        exchange: row.exchange,
-        recipient: row.recipient,
-        contract: row.contract,
-        token: row.token,
-        receipt: row.receipt,
-        deliverBy: row.deliver_by.toISOString(),
-      }))
+      const pulled = rows.map((row) => opened(vault, row))
+      const unreadable = rows.filter((_, index) => pulled[index] === undefined)
+      if (unreadable.length > 0) await endUnreadable(db, idsOf(unreadable), 'vault.key_destroyed', statesBefore('dead'))
+      return pulled.filter((one) => one !== undefined)
     }
     await sleep(POLL_MS)
+  }
+}
+
+const idsOf = (rows: readonly LeasedRow[]): string[] => rows.map(({ id }) => id)
+
+/** Undefined where the content is gone. */
+function opened(vault: Vault, row: LeasedRow): Pulled | undefined {
+  try {
+    return {
+      delivery: row.id,
+      exchange: row.exchange,
+      recipient: row.recipient,
+      contract: row.contract,
+      token: vault.open(row.token).toString('latin1'),
+      receipt: row.receipt,
+      deliverBy: row.deliver_by.toISOString(),
+    }
+  } catch (error) {
+    if (isUnreadable(error)) return undefined
+    throw error
   }
 }

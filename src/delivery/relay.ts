@@ -4,9 +4,11 @@ import { outTopic } from '#bus/topic-names.ts'
 import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
 import { deliveryTraceparent } from '#kernel/traceparent.ts'
 import type { Db } from '#store/db.ts'
-import { findPublishable, markPublished, type PublishableRow } from '#store/delivery-queries.ts'
+import { endUnreadable, findPublishable, markPublished, type PublishableRow } from '#store/delivery-queries.ts'
 import type { Lease } from '#store/lease-queries.ts'
 import { claimGeneration } from '#store/topic-queries.ts'
+import { isUnreadable } from '#trust/vault.ts'
+import { statesBefore } from './states.ts'
 
 const LANES = 8
 
@@ -24,12 +26,20 @@ export interface RelayDeps {
   readonly held: (lane: string) => Lease | undefined
   /** Another process works on this lane by now. */
   readonly lose: (lane: string) => void
+  /** The token's bytes as they arrived, wrapped for the recipient where the contract is personal. */
+  readonly valueOf: (row: PublishableRow) => Promise<BusValue>
   /** The Kafka key: a keyed hash of the order key under the secret of the topic. */
   readonly outboundKey: (topic: string, orderKey: string) => string
   readonly onError: (error: unknown) => void
   /** A recipient that took long has become free again. */
   readonly onFree: () => void
   readonly fault?: FaultPoint
+}
+
+/** `application/jwt`, or `application/jose` where the token is wrapped. */
+export interface BusValue {
+  readonly value: Buffer | string
+  readonly contentType: string
 }
 
 export interface Relay {
@@ -117,13 +127,8 @@ async function relayTo(
     if (group.some((row) => row.is_draining) && !(await claim(deps.db, recipient, generation, ids))) continue
     fault('relay.before-publish')
     const topic = outTopic(recipient, generation)
-    const onBus = group.filter((row) => row.channel === 'bus')
-    if (onBus.length > 0) {
-      await deps.bus.publish(
-        topic,
-        onBus.map((row) => message(deps, topic, row)),
-      )
-    }
+    const records = await recordsOf(deps, topic, group)
+    if (records.length > 0) await deps.bus.publish(topic, records)
     fault('relay.after-publish')
     const count = await markPublished(deps.db, lease, generation, ids)
     if (count === 0) deps.lose(lease.name)
@@ -135,18 +140,33 @@ async function relayTo(
 const claim = (db: Db, recipient: string, generation: number, ids: readonly string[]): Promise<boolean> =>
   db.transaction().execute((tx) => claimGeneration(tx, recipient, generation, ids))
 
-/** CloudEvents in Kafka binary mode; the value is the token's bytes as they arrived (PROTOCOL, Kafka). */
-function message({ hubId, outboundKey }: RelayDeps, topic: string, row: PublishableRow): BusRecord {
+/** What goes to the topic. A delivery whose content is gone dies instead, so that it does not stand before the others. */
+async function recordsOf(deps: RelayDeps, topic: string, rows: readonly PublishableRow[]): Promise<BusRecord[]> {
+  const records: BusRecord[] = []
+  for (const row of rows.filter(({ channel }) => channel === 'bus')) {
+    try {
+      records.push(record(deps, topic, row, await deps.valueOf(row)))
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+      deps.onError(error)
+      await endUnreadable(deps.db, [row.id], error.code, statesBefore('dead'))
+    }
+  }
+  return records
+}
+
+/** CloudEvents in Kafka binary mode (PROTOCOL, Kafka). */
+function record({ hubId, outboundKey }: RelayDeps, topic: string, row: PublishableRow, wrapped: BusValue): BusRecord {
   return {
     key: outboundKey(topic, row.order_key),
-    value: row.token,
+    value: wrapped.value,
     headers: {
       ce_id: row.id,
       ce_source: `urn:dianqiao:${hubId}`,
       ce_type: row.contract,
       ce_specversion: '1.0',
       ce_time: row.accepted_at.toISOString(),
-      'content-type': 'application/jwt',
+      'content-type': wrapped.contentType,
       traceparent: deliveryTraceparent(row.exchange, row.id),
       'dx-receipt': row.receipt,
       'dx-contract': row.contract,

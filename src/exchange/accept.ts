@@ -10,6 +10,7 @@ import type { ReplayRow } from '#store/exchange-queries.ts'
 import type { ExchangeRow } from '#store/log-commit.ts'
 import { checkAudience, checkFreshness, type ExchangeClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
+import type { Vault } from '#trust/vault.ts'
 import type { Committed, Committer } from './committer.ts'
 import type { Digests } from './digests.ts'
 import { type Observe, observed } from './judged.ts'
@@ -27,6 +28,7 @@ export interface AcceptDeps {
   readonly register: PartyRegister
   readonly limits: PartyLimits
   readonly digests: Digests
+  readonly vault: Vault
   readonly signer: Signer
   readonly committer: Committer
   readonly findReplay: (iss: string, jti: string) => Promise<ReplayRow | undefined>
@@ -48,6 +50,10 @@ export type Acceptance =
 export interface Arrival {
   readonly party: string
   readonly atMs: number
+  /** Whether its value was wrapped for the hub: what is personal must be. */
+  readonly encrypted: boolean
+  /** Why the value could not be unwrapped; then there is no token to judge. */
+  readonly fault?: HubError
 }
 
 /** Above every contract's own cap; what is larger is not even read. */
@@ -82,6 +88,7 @@ async function acceptOrRefuse(
   // The Kafka door reads at the hub's own pace, and its brokers have quotas.
   const limits = arrival === undefined ? deps.limits : undefined
   try {
+    if (arrival?.fault !== undefined) throw arrival.fault
     const proven = proveParty(
       { register: deps.register, limits },
       text,
@@ -91,7 +98,7 @@ async function acceptOrRefuse(
     if (arrival !== undefined && arrival.party !== proven.party.id) throw new HubError('token.topic_foreign')
     leave = limits?.enter(proven.party)
     claims = readClaims('exchange+jwt', proven.token.claims)
-    const row = judge(deps, proven, claims, arrival?.atMs ?? deps.clock())
+    const row = judge(deps, proven, claims, arrival)
     return toAcceptance(await deps.committer.submit(row))
   } catch (thrown) {
     const error = asHubError(thrown)
@@ -105,14 +112,16 @@ async function acceptOrRefuse(
 }
 
 /** Claims against the contract, the right to send, schema and rules; then the row as it is committed. */
-function judge(deps: AcceptDeps, proven: Proven, claims: ExchangeClaims, arrivedAtMs: number): ExchangeRow {
+function judge(deps: AcceptDeps, proven: Proven, claims: ExchangeClaims, arrival: Arrival | undefined): ExchangeRow {
   const nowMs = deps.clock()
+  const arrivedAtMs = arrival?.atMs ?? nowMs
   checkAudience(claims, deps.hubId)
   const contract = deps.contracts.get(claims.contract)
   if (contract === undefined) {
     throw violated('contract.unknown', '/contract', 'contract', '合同不存在或版本未发布', 'no such contract or version')
   }
   if (contract.kind === 'query') throw new HubError('contract.kind_wrong')
+  if (contract.personal && arrival?.encrypted === false) throw new HubError('token.not_encrypted')
   if (proven.token.text.length > contract.maxBytes) throw new HubError('token.too_large')
   checkFreshness(claims, { nowMs: arrivedAtMs, maxAgeSeconds: contract.maxAgeSeconds })
   const origin = checkRight(deps.register, proven, claims, contract, nowMs)
@@ -159,7 +168,7 @@ function rowOf(
     orderKey: deps.digests.orderKey(contract, claims),
     contentDigest,
     acceptedAtMs: arrivedAtMs,
-    token: token.text,
+    token: deps.vault.seal(contract.retention, token.text),
     receipt,
     deliveries: planDeliveries(contract, claims, deps.digests, deps.register, nowMs),
     document: projectDocument(contract, claims, deps.digests),

@@ -78,6 +78,20 @@ export const ERROR_CODES = Object.freeze({
     '使用有效密钥签名',
     'Sign with an active key',
   ),
+  'token.not_encrypted': text(
+    false,
+    '该合同含个人信息，经消息代理发送须加密',
+    'The contract holds personal data: on a broker its tokens are encrypted',
+    '用枢纽 JWKS 中 use 为 enc 的公钥将令牌封装为 JWE（ECDH-ES，A256GCM），或改用 HTTP',
+    "Wrap the token in a JWE (ECDH-ES, A256GCM) to the key with use enc in the hub's JWKS, or send it by HTTP",
+  ),
+  'token.encryption_invalid': text(
+    false,
+    'JWE 无法解密',
+    'The JWE cannot be decrypted',
+    '使用枢纽当前的加密公钥、ECDH-ES 或 ECDH-ES+A256KW 与 A256GCM',
+    "Use the hub's current encryption key with ECDH-ES or ECDH-ES+A256KW and A256GCM",
+  ),
   'token.signature_invalid': text(
     false,
     '签名验证失败',
@@ -133,6 +147,13 @@ export const ERROR_CODES = Object.freeze({
     'No such party is registered',
     '以 dianqiao party ls 核对单位编号',
     'Check the id with dianqiao party ls',
+  ),
+  'party.encryption_key_missing': text(
+    false,
+    '接收方未登记加密公钥，含个人信息的报文不能经消息代理投递',
+    'The recipient has no encryption key, and personal data is not put on a broker in the clear',
+    '运行 dianqiao party encryption-key <party> <public.jwk>；登记后自动投递',
+    'Run dianqiao party encryption-key <party> <public.jwk>; its deliveries go on by themselves',
   ),
   'party.exists': text(
     false,

@@ -2,10 +2,15 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
+import { type DecryptionKeys, openDecryptionKeys } from '#trust/encryption-keys.ts'
 import { type Algorithm, generateKeyPair } from '#trust/keys.ts'
 import { createSigner, type Signer } from '#trust/sign.ts'
 
 const fileOf = (directory: string, party: string): string => path.join(directory, `${party}.json`)
+
+/** A party's encryption keys, where this machine holds them; made (mode 0600) when there are none and `create` is set. */
+export const openPartyEncryption = (directory: string, party: string, create: boolean): DecryptionKeys =>
+  openDecryptionKeys(path.join(directory, `${party}.enc.json`), create)
 
 /** A party's signer from its private JWK file, or undefined where this machine does not hold its key. */
 export function readPartySigner(directory: string, party: string): Signer | undefined {

@@ -2,8 +2,9 @@ import type { Proven } from '#exchange/prove.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { Db } from '#store/db.ts'
-import { insertPartyKey, type KeyState, partyExists } from '#store/party-queries.ts'
+import { insertEncryptionKey, insertPartyKey, type KeyState, partyExists } from '#store/party-queries.ts'
 import { insertRegisterAct, setKeyState } from '#store/register-act-queries.ts'
+import { importEncryptionJwk } from '#trust/encryption-keys.ts'
 import { importPublicJwk } from '#trust/keys.ts'
 
 /** The life of a key: from where an operator, or the proof of its holder, may take it. */
@@ -42,6 +43,24 @@ export async function addKey(
       })
     }
     await insertRegisterAct(tx, { ...changer, act: 'key added', party, kid })
+  })
+  return kid
+}
+
+/**
+ * Registers the key that values for a party are wrapped for from now on. Throws `key.refused` for a weak one or one that
+ * is registered already, `party.unknown`. Returns its kid.
+ */
+export async function addEncryptionKey(db: Db, party: string, jwk: JsonObject, changer: Changer): Promise<string> {
+  const { kid, jwk: publicJwk } = importEncryptionJwk(jwk)
+  await db.transaction().execute(async (tx) => {
+    if (!(await partyExists(tx, party))) throw new HubError('party.unknown')
+    if (!(await insertEncryptionKey(tx, { kid, party, publicJwk }))) {
+      throw new HubError('key.refused', {
+        detail: { zh: `加密公钥 ${kid} 已登记`, en: `the encryption key ${kid} is registered already` },
+      })
+    }
+    await insertRegisterAct(tx, { ...changer, act: 'encryption key added', party, kid })
   })
   return kid
 }

@@ -10,6 +10,7 @@ import {
   registerVersion,
   type UtilityAreaRow,
 } from '#store/party-queries.ts'
+import { type EncryptionKey, importEncryptionJwk } from '#trust/encryption-keys.ts'
 import { importPublicJwk } from '#trust/keys.ts'
 
 /** How long a picture may be used after it was last seen to be current. */
@@ -20,6 +21,8 @@ export interface LiveRegister extends PartyRegister {
   /** Reads the register now, whatever its version; for tests and after own changes. */
   refresh(): Promise<void>
   isCurrent(): boolean
+  /** What values on a broker are wrapped for, undefined where the party has registered none. */
+  encryptionKey(party: string): EncryptionKey | undefined
   close(): void
 }
 
@@ -67,6 +70,7 @@ export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> 
     grants: (party, contract) => current().grants.get(`${party} ${contract}`) ?? [],
     utilityOf: (division, atMs) => utilityOf(current().areas, division, atMs),
     platformOf: (division) => platformOf(current().platforms, division),
+    encryptionKey: (party) => current().encryptionKeys.get(party),
     refresh,
     isCurrent: () => clock() - checkedAt <= STALE_AFTER_MS,
     close: () => clearTimeout(timer),
@@ -77,6 +81,7 @@ interface Picture {
   readonly version: number
   readonly parties: ReadonlyMap<string, Party>
   readonly keys: ReadonlyMap<string, RegisteredKey>
+  readonly encryptionKeys: ReadonlyMap<string, EncryptionKey>
   readonly mandates: readonly MandateRow[]
   /** By `<party> <contract>`. */
   readonly grants: ReadonlyMap<string, readonly Grant[]>
@@ -115,6 +120,7 @@ function index(rows: RegisterRows): Picture {
         },
       ]),
     ),
+    encryptionKeys: new Map(rows.encryptionKeys.map((row) => [row.party, importEncryptionJwk(row.public_jwk)])),
     mandates: rows.mandates,
     grants: new Map(
       [...Map.groupBy(rows.grants, (row) => `${row.party} ${row.contract}`)].map(([of, group]) => [

@@ -1,7 +1,7 @@
 import { openDb } from '#store/db.ts'
-import { insertPartyKey, insertRegister, type RegisterInput } from '#store/party-queries.ts'
+import { insertEncryptionKey, insertPartyKey, insertRegister, type RegisterInput } from '#store/party-queries.ts'
 import type { Algorithm, PublicKey } from '#trust/keys.ts'
-import { openPartySigner } from './key-files.ts'
+import { openPartyEncryption, openPartySigner } from './key-files.ts'
 import { readSeeds, type SeedData } from './seed-files.ts'
 
 export interface SeedOptions {
@@ -26,6 +26,8 @@ export async function applySeeds(databaseUrl: string, options: SeedOptions): Pro
         if (roles.includes('hub')) continue
         const { kid, publicJwk } = openPartySigner(options.keysDir, id, algorithmFor(roles))
         await insertPartyKey(tx, { kid, party: id, publicJwk })
+        const { current } = openPartyEncryption(options.keysDir, id, true)
+        await insertEncryptionKey(tx, { kid: current.kid, party: id, publicJwk: current.jwk })
       }
     })
   } finally {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { compactVerify, createLocalJWKSet, decodeJwt, type JSONWebKeySet, type JWTPayload } from 'jose'
+import { CompactEncrypt, compactVerify, createLocalJWKSet, decodeJwt, type JSONWebKeySet, type JWTPayload } from 'jose'
 import { sha256Digest } from '#kernel/canonical.ts'
+import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { Signer } from '#trust/sign.ts'
 
@@ -40,6 +41,8 @@ interface QueryInput {
 export interface PartyClient {
   readonly id: string
   exchangeToken(input: MessageInput): string
+  /** A token as it goes to a broker: wrapped for the hub (PROTOCOL, Kafka). */
+  wrapped(token: string): Promise<string>
   push(input: MessageInput): Promise<HubAnswer>
   /** Sends a token as it is. */
   pushToken(token: string): Promise<HubAnswer>
@@ -78,6 +81,7 @@ export async function openPartyClient(hubUrl: string, hubId: string, id: string,
   return {
     id,
     exchangeToken,
+    wrapped: (token) => wrapFor(jwks, token),
     push: (input) => post('/v1/exchanges', exchangeToken(input)),
     pushToken: (token) => post('/v1/exchanges', token),
     ask: (input) =>
@@ -85,6 +89,15 @@ export async function openPartyClient(hubUrl: string, hubId: string, id: string,
     get: (path) => request('GET', path),
     prove: () => request('POST', '/v1/keys/proof'),
   }
+}
+
+/** What the broker stores only the hub can read: a JWE to the key with use `enc` in its JWK Set. */
+export async function wrapFor(jwks: JSONWebKeySet, token: string): Promise<string> {
+  const jwk = jwks.keys.find(({ use }) => use === 'enc')
+  if (jwk?.kid === undefined) throw new HubError('token.encryption_invalid')
+  return new CompactEncrypt(Buffer.from(token))
+    .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', typ: 'JWE', cty: 'JWT', kid: jwk.kid })
+    .encrypt(jwk)
 }
 
 /** What every synthetic query states; 实施编码 of the item 用电报装. */

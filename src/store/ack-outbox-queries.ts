@@ -1,12 +1,12 @@
 import { sql } from 'kysely'
-import type { JsonObject } from '#kernel/json.ts'
 import type { Db, Tx } from './db.ts'
 
 export interface NewAck {
   readonly jti: string
-  /** `data` of the exchange: {outcomes: […]}. */
-  readonly data: JsonObject
-  readonly token: string
+  /** `data` of the exchange as JSON, {outcomes: […]}, sealed. */
+  readonly data: Buffer
+  /** Sealed. */
+  readonly token: Buffer
   readonly expiresAtMs: number
 }
 
@@ -14,14 +14,14 @@ export interface NewAck {
 export async function insertAck(tx: Tx, consumer: string, ack: NewAck): Promise<void> {
   await sql`
     INSERT INTO ack_outbox (consumer, jti, data, token, expires_at)
-    VALUES (${consumer}, ${ack.jti}, ${JSON.stringify(ack.data)}, ${ack.token}, ${new Date(ack.expiresAtMs)})
+    VALUES (${consumer}, ${ack.jti}, ${ack.data}, ${ack.token}, ${new Date(ack.expiresAtMs)})
     ON CONFLICT DO NOTHING`.execute(tx)
 }
 
 export interface DueAck {
   readonly jti: string
-  readonly data: JsonObject
-  readonly token: string
+  readonly data: Buffer
+  readonly token: Buffer
   readonly expires_at: Date
   readonly attempt: number
 }
@@ -44,7 +44,7 @@ export async function renewAckToken(
   db: Db,
   consumer: string,
   jti: string,
-  token: string,
+  token: Buffer,
   expiresAtMs: number,
 ): Promise<void> {
   await sql`

@@ -9,7 +9,8 @@ export interface LogEntry {
   readonly obo: string | null
   readonly contract: string
   readonly order_key: string
-  readonly token: string
+  /** Sealed. */
+  readonly token: Buffer
   readonly accepted_at: Date
 }
 

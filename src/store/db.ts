@@ -11,18 +11,21 @@ interface PoolOptions {
   readonly onError?: (error: Error) => void
   /** After how long PostgreSQL gives up a transaction in which nothing happens, default 10 s. */
   readonly idleInTransactionMs?: number
+  /** How long one statement may take, default 30 s. */
+  readonly statementMs?: number
 }
 
 /** A pg pool with bounded waits: a database that is down shows within seconds, not minutes. */
 export function openPool(url: string, options: PoolOptions): pg.Pool {
+  const { statementMs = 30_000 } = options
   const pool = new pg.Pool({
     connectionString: url,
     max: options.max,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
-    statement_timeout: 30_000,
-    query_timeout: 35_000,
+    statement_timeout: statementMs,
+    query_timeout: statementMs + 5_000,
     // A process that is stopped in the middle of a transaction loses its locks to those that go on.
     idle_in_transaction_session_timeout: options.idleInTransactionMs ?? 10_000,
     application_name: 'dianqiao',
@@ -38,6 +41,9 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
 export function openDb(url: string, options: PoolOptions): Db {
   return new Kysely<unknown>({ dialect: new PostgresDialect({ pool: openPool(url, options) }) })
 }
+
+/** For what goes through whole tables: migrations, and what follows them. */
+export const WHOLE_TABLES = { max: 2, statementMs: 12 * 3_600_000 } as const satisfies PoolOptions
 
 const TRANSIENT_CLASSES = new Set(['08', '53', '57', '58'])
 

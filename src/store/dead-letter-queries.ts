@@ -8,6 +8,7 @@ export interface UnverifiedLetter {
   readonly partition: number
   readonly offset: bigint
   readonly code: string
+  /** Sealed. */
   readonly value: Buffer
   readonly headers: Readonly<Record<string, string>>
 }

@@ -42,7 +42,8 @@ interface HandedRow {
   readonly order_key: string
   readonly contract: string
   readonly iss: string
-  readonly token: string
+  /** Sealed. */
+  readonly token: Buffer
   readonly receipt: string
   readonly accepted_at: Date
   readonly deliver_by: Date
@@ -116,6 +117,18 @@ export interface OutcomeRow {
   readonly recipientRef: string | undefined
   readonly cause: string | undefined
   readonly at: string
+}
+
+/** Ends deliveries whose content can no longer be read; their senders are told as of any that died. */
+export async function endUnreadable(
+  db: Db,
+  ids: readonly string[],
+  cause: string,
+  from: readonly string[],
+): Promise<void> {
+  await sql`
+    UPDATE delivery SET state = 'dead', cause = ${cause}, settled_at = now(), lease_token = NULL, lease_until = NULL
+    WHERE id = ANY (${ids}::uuid[]) AND state = ANY (${from})`.execute(db)
 }
 
 /** Applies what recipients said of their deliveries, where `from` allows the step; one outcome a delivery. */

@@ -10,27 +10,28 @@ export interface CaseQuestion {
   readonly contract: string
 }
 
-export interface DocumentFound {
+export interface DocumentFound<Token = string> {
   readonly contract: string
   readonly status: string
   /** ISO date, null for 长期. */
   readonly valid_to: string | null
   readonly exchange: string
   readonly issuer: string
-  readonly token: string
+  /** Sealed in the store. */
+  readonly token: Token
 }
 
 /** An open case of the party that holds the subject, or undefined, and then no document is looked at. */
-export interface CaseDocuments {
+export interface CaseDocuments<Token = string> {
   readonly caseId: string | undefined
-  readonly documents: readonly DocumentFound[]
+  readonly documents: readonly DocumentFound<Token>[]
 }
 
 /** More documents than this has nobody under one contract. */
 const MAX_DOCUMENTS = 50
 
 /** For each question its open case and the subject's current documents, newest status first. */
-export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion[]): Promise<CaseDocuments[]> {
+export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion[]): Promise<CaseDocuments<Buffer>[]> {
   const { rows } = await sql<{ n: number; case_id: string; documents: DocumentFound[] | null }>`
     SELECT q.n::int, c.id AS case_id, d.documents
     FROM unnest(${questions.map((one) => one.party)}::text[], ${questions.map((one) => one.number)}::text[],
@@ -45,18 +46,21 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
       ORDER BY c.opened_pos LIMIT 1) c
     CROSS JOIN LATERAL (
       SELECT jsonb_agg(f) AS documents FROM (
-        SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.exchange, e.iss AS issuer, e.token
+        SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.exchange, e.iss AS issuer,
+          encode(e.token, 'hex') AS token
         FROM document d JOIN exchange e ON e.id = d.exchange
         WHERE d.contract = q.contract AND d.holder_keys @> ARRAY[q.subject_key]
         ORDER BY d.status_at DESC, d.identifier LIMIT ${MAX_DOCUMENTS}) f) d`.execute(db)
   const found = new Map(rows.map((row) => [row.n, row]))
   return questions.map((_, index) => {
     const row = found.get(index + 1)
-    return { caseId: row?.case_id, documents: row?.documents ?? [] }
+    return { caseId: row?.case_id, documents: (row?.documents ?? []).map(fromHex) }
   })
 }
 
-export interface AccessRow {
+const fromHex = (found: DocumentFound): DocumentFound<Buffer> => ({ ...found, token: Buffer.from(found.token, 'hex') })
+
+export interface AccessRow<Token = string> {
   readonly iss: string
   readonly jti: string
   readonly contract: string
@@ -72,7 +76,8 @@ export interface AccessRow {
   readonly day: string
   readonly fields: readonly string[]
   readonly documents: readonly string[]
-  readonly token: string
+  /** Sealed in the store. */
+  readonly token: Token
   readonly answerDigest: string
   readonly answeredAtMs: number
 }
@@ -83,10 +88,11 @@ export type CapScope = 'party' | 'operator' | 'subject'
 export type AccessOutcome = 'recorded' | 'replayed' | CapScope
 
 /** Records accesses before their answers leave, in one transaction, and counts them against their caps. */
-export async function recordAccesses(db: Db, rows: readonly AccessRow[]): Promise<AccessOutcome[]> {
+export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<AccessOutcome[]> {
   const parameter = JSON.stringify(
     rows.map(({ subjectKey, caseId, legalBasis, answerDigest, answeredAtMs, ...row }) => ({
       ...row,
+      token: row.token.toString('base64'),
       subject_key: subjectKey,
       case_id: caseId,
       legal_basis: legalBasis,

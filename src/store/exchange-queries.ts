@@ -41,7 +41,8 @@ export interface StoredExchange {
   readonly obo: string | null
   readonly contract: string
   readonly origin: string
-  readonly token: string
+  /** Sealed. */
+  readonly token: Buffer
   readonly receipt: string
   readonly accepted_at: Date
 }

@@ -6,7 +6,8 @@ export interface LandingRow {
   readonly source: string
   readonly orderKey: string
   readonly contract: string
-  readonly token: string
+  /** Sealed. */
+  readonly token: Buffer
   readonly receipt: string
   readonly deliverBy: string | undefined
 }
@@ -22,7 +23,7 @@ export async function landRows(tx: Tx, consumer: string, rows: readonly LandingR
     SELECT ${consumer}, r.* FROM unnest(
       ${rows.map((row) => row.eventId)}::text[], ${rows.map((row) => row.source)}::text[],
       ${rows.map((row) => row.orderKey)}::text[], ${rows.map((row) => row.contract)}::text[],
-      ${rows.map((row) => row.token)}::text[], ${rows.map((row) => row.receipt)}::text[],
+      ${rows.map((row) => row.token)}::bytea[], ${rows.map((row) => row.receipt)}::text[],
       ${rows.map((row) => row.deliverBy ?? null)}::timestamptz[]) AS r
     ON CONFLICT (consumer, event_id) DO NOTHING
     RETURNING event_id, order_key`.execute(tx)
@@ -66,7 +67,8 @@ export interface InboxRow {
   readonly event_id: string
   readonly order_key: string
   readonly contract: string
-  readonly token: string
+  /** Sealed. */
+  readonly token: Buffer
   readonly receipt: string
   readonly state: 'landed' | 'retrying' | 'confirming'
   readonly attempt: number
@@ -175,16 +177,21 @@ export async function writeStates(
     WHERE i.consumer = ${consumer} AND i.event_id = c.event_id`.execute(tx)
 }
 
-export async function insertAttempts(tx: Tx, consumer: string, completions: readonly Completion[]): Promise<void> {
+/** Keeps each attempt; what the peer answered is sealed. */
+export async function insertAttempts(
+  tx: Tx,
+  consumer: string,
+  completions: readonly Completion[],
+  seal: (body: string) => Buffer,
+): Promise<void> {
+  const bodies = completions.map(({ record: { body } }) => (body === undefined ? null : seal(body)))
   await sql`
     INSERT INTO inbox_attempt (consumer, event_id, round, attempt, class, status, latency_ms, body, code)
     SELECT ${consumer}, a.* FROM unnest(
       ${completions.map((c) => c.eventId)}::text[], ${completions.map((c) => c.round)}::int[],
       ${completions.map((c) => c.attempt)}::int[], ${completions.map((c) => c.record.class)}::text[],
       ${completions.map((c) => c.record.status ?? null)}::int[], ${completions.map((c) => c.record.latencyMs)}::int[],
-      ${completions.map((c) => c.record.body ?? null)}::text[], ${completions.map((c) => c.record.code ?? null)}::text[]) AS a`.execute(
-    tx,
-  )
+      ${bodies}::bytea[], ${completions.map((c) => c.record.code ?? null)}::text[]) AS a`.execute(tx)
 }
 
 /** Moves the locked lanes on: to the next step, to infinity behind a dead or parked head, to the next delivery, or away. */

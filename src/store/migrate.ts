@@ -2,7 +2,7 @@ import { promises as fs } from 'node:fs'
 import path from 'node:path'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import { HubError } from '#kernel/errors.ts'
-import { type Db, openDb } from './db.ts'
+import { type Db, openDb, WHOLE_TABLES } from './db.ts'
 
 function migrator(db: Db): Migrator {
   return new Migrator({
@@ -18,7 +18,7 @@ function migrator(db: Db): Migrator {
 
 /** Brings the database to this program's schema. Safe to run from several processes at once. */
 export async function migrate(databaseUrl: string): Promise<void> {
-  const db = openDb(databaseUrl, { max: 2 })
+  const db = openDb(databaseUrl, WHOLE_TABLES)
   try {
     const { error } = await migrator(db).migrateToLatest()
     if (error !== undefined) throw new HubError('store.unavailable', { cause: error })

@@ -27,6 +27,12 @@ interface PartyKeyRow {
   readonly state_since: Date
 }
 
+interface EncryptionKeyRow {
+  readonly kid: string
+  readonly party: string
+  readonly public_jwk: { [member: string]: string }
+}
+
 export interface MandateRow {
   readonly agent: string
   readonly principal: string
@@ -63,6 +69,8 @@ export interface RegisterRows {
   readonly version: number
   readonly parties: readonly PartyRow[]
   readonly keys: readonly PartyKeyRow[]
+  /** The newest of each party. */
+  readonly encryptionKeys: readonly EncryptionKeyRow[]
   readonly mandates: readonly MandateRow[]
   readonly grants: readonly GrantRow[]
   readonly areas: readonly UtilityAreaRow[]
@@ -85,6 +93,11 @@ export async function readRegister(db: Db): Promise<RegisterRows> {
       ).rows,
       keys: (
         await sql<PartyKeyRow>`SELECT kid, party, agent, public_jwk, state, state_since FROM party_key`.execute(tx)
+      ).rows,
+      encryptionKeys: (
+        await sql<EncryptionKeyRow>`
+          SELECT DISTINCT ON (party) kid, party, public_jwk FROM party_encryption_key
+          ORDER BY party, added_at DESC`.execute(tx)
       ).rows,
       mandates: (await sql<MandateRow>`SELECT * FROM mandate`.execute(tx)).rows,
       grants: (await sql<GrantRow>`SELECT *, networks::text[] AS networks FROM access_grant ORDER BY id`.execute(tx))
@@ -112,6 +125,17 @@ export async function insertPartyKey(db: Db, key: PartyKeyInput): Promise<boolea
     INSERT INTO party_key (kid, party, agent, public_jwk, state)
     VALUES (${key.kid}, ${key.party}, ${key.agent ?? null}, ${JSON.stringify(key.publicJwk)}, ${key.state ?? 'active'})
     ON CONFLICT (kid) DO NOTHING`.execute(db)
+  return Number(result.numAffectedRows ?? 0n) > 0
+}
+
+/** Registers the key that values for a party are wrapped for from now on; false when it is registered already. */
+export async function insertEncryptionKey(
+  db: Db,
+  key: { readonly kid: string; readonly party: string; readonly publicJwk: object },
+): Promise<boolean> {
+  const result = await sql`
+    INSERT INTO party_encryption_key (kid, party, public_jwk)
+    VALUES (${key.kid}, ${key.party}, ${JSON.stringify(key.publicJwk)}) ON CONFLICT (kid) DO NOTHING`.execute(db)
   return Number(result.numAffectedRows ?? 0n) > 0
 }
 

@@ -1,16 +1,10 @@
 import { createCipheriv, createDecipheriv, randomBytes, randomFillSync } from 'node:crypto'
 import type { Clock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
+import { RETENTION_CLASSES, type RetentionClass } from '#kernel/retention.ts'
 import { type DataKeyRow, insertDataKey, readDataKeys } from '#store/data-key-queries.ts'
 import type { Db } from '#store/db.ts'
 import type { Keystore } from './keystore.ts'
-
-/**
- * Why something is kept, and so for how long (DOMAIN §9): what a query asked or was answered, identity assertions,
- * data before there is a case, what is delivered, the record of accesses, evidence of approvals and documents in force.
- */
-export const RETENTION_CLASSES = ['query', 'assertion', 'precase', 'delivered', 'access', 'archive'] as const
-export type RetentionClass = (typeof RETENTION_CLASSES)[number]
 
 /** Encryption at rest. Both synchronous: the data keys are unwrapped in memory. */
 export interface Vault {
@@ -25,6 +19,10 @@ export interface LiveVault extends Vault {
   refresh(): Promise<void>
   close(): Promise<void>
 }
+
+/** Whether what was read is gone for good: whoever goes through many passes over it, with a record. */
+export const isUnreadable = (error: unknown): error is HubError =>
+  error instanceof HubError && (error.code === 'vault.key_destroyed' || error.code === 'vault.sealed_damaged')
 
 interface VaultOptions {
   readonly db: Db
@@ -50,7 +48,7 @@ const OVERHEAD_BYTES = HEAD_BYTES + NONCE_BYTES + TAG_BYTES
 export const keyPeriod = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
 
 /** What a data key is bound to when it is wrapped. */
-export const keyBinding = ({ retention, period }: Pick<DataKeyRow, 'retention' | 'period'>): string =>
+const keyBinding = ({ retention, period }: Pick<DataKeyRow, 'retention' | 'period'>): string =>
   `dianqiao data key ${retention} ${period}`
 
 /**

@@ -4,6 +4,7 @@ import { openEmbeddedBus } from '#bus/embedded.ts'
 import { trimTopics } from '#store/bus-queries.ts'
 import { openDb } from '#store/db.ts'
 import { withDatabase } from '../support/database.ts'
+import { plainSeal } from '../support/vault.ts'
 import { busSuite } from './bus-suite.ts'
 import { eventually } from './eventually.ts'
 
@@ -16,10 +17,10 @@ withDatabase('the embedded bus', (url) => {
     return rows.map((row) => row.pos)
   }
 
-  busSuite(() => openEmbeddedBus(db, { pollMs: 20 }))
+  busSuite(() => openEmbeddedBus(db, plainSeal, { pollMs: 20 }))
 
   it('numbers a topic without gaps, whatever publishers are refused in between', async () => {
-    const bus = openEmbeddedBus(db)
+    const bus = openEmbeddedBus(db, plainSeal)
     await bus.publish('gaps', [{ key: 'a', value: '1', headers: {} }])
     await expect(bus.publish('gaps', [{ key: 'nul \u0000', value: '2', headers: {} }])).rejects.toThrow()
     await bus.publish('gaps', [{ key: 'a', value: '3', headers: {} }])
@@ -28,7 +29,7 @@ withDatabase('the embedded bus', (url) => {
   })
 
   it('trims only rows that every group has passed and that are old enough', async () => {
-    const bus = openEmbeddedBus(db, { pollMs: 20 })
+    const bus = openEmbeddedBus(db, plainSeal, { pollMs: 20 })
     const publish = (n: number) => bus.publish('trim', [{ key: 'a', value: String(n), headers: {} }])
     await publish(1)
     await bus.subscribe({ topics: ['trim'], group: 'fast', onBatch: async () => undefined })

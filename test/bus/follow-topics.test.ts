@@ -5,6 +5,7 @@ import { followTopics } from '#bus/follow-topics.ts'
 import { HubError } from '#kernel/errors.ts'
 import { type Db, openDb } from '#store/db.ts'
 import { withDatabase } from '../support/database.ts'
+import { plainSeal } from '../support/vault.ts'
 import { eventually } from './eventually.ts'
 
 withDatabase('following topics', (databaseUrl) => {
@@ -18,7 +19,7 @@ withDatabase('following topics', (databaseUrl) => {
   const publish = (topic: string, value: string) => bus.publish(topic, [{ key: 'k', value, headers: {} }])
   beforeAll(() => {
     db = openDb(databaseUrl, { max: 4 })
-    bus = openEmbeddedBus(db)
+    bus = openEmbeddedBus(db, plainSeal)
   })
   afterAll(async () => {
     await bus.close()

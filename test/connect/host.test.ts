@@ -4,10 +4,11 @@ import { openEmbeddedBus } from '#bus/embedded.ts'
 import { startConnectorHost } from '#connect/host.ts'
 import { openDb } from '#store/db.ts'
 import { withDatabase } from '../support/database.ts'
+import { plainSeal, plainVault } from '../support/vault.ts'
 
 withDatabase('starting a connector host', (url) => {
   const db = openDb(url, { max: 4 })
-  const bus = openEmbeddedBus(db)
+  const bus = openEmbeddedBus(db, plainSeal)
   afterAll(async () => {
     await bus.close()
     await db.destroy()
@@ -18,6 +19,8 @@ withDatabase('starting a connector host', (url) => {
     directory: path.join(import.meta.dirname, '../../connectors/inner-mongolia-power-marketing'),
     endpoint: { url: 'http://127.0.0.1:1' },
     hub: 'dianqiao',
+    vault: plainVault,
+    decrypt: async (value: string) => value,
     verifyDelivery: () => ({ claims: {}, data: {} }),
     signExchange: () => 'a.b.c',
     sendExchange: async () => ({ receipt: 'r' }),

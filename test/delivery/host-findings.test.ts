@@ -9,7 +9,7 @@ const row: InboxRow = {
   event_id: 'd-1',
   order_key: 'k-1',
   contract: 'approval-result@1',
-  token: '',
+  token: Buffer.of(0),
   receipt: '',
   state: 'confirming',
   attempt: 1,

@@ -10,6 +10,7 @@ import { HubError } from '#kernel/errors.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
 import type { Db } from '#store/db.ts'
+import { plainSeal, plainVault } from '../support/vault.ts'
 
 /** A system that recognises what it has already; and one that does not, and must be asked. */
 export const REST = { id: 'rest-marketing', directory: path.join(import.meta.dirname, '../connect/rest-marketing') }
@@ -66,7 +67,7 @@ const result = (affairNo: string): JsonObject => ({
 export async function setStage(db: Db, connector = REST): Promise<Stage> {
   await sql`TRUNCATE inbox, inbox_lane, inbox_attempt, dead_letter, ack_outbox, endpoint_breaker,
                      bus_head, bus_log, bus_group`.execute(db)
-  const bus = openEmbeddedBus(db, { pollMs: 20 })
+  const bus = openEmbeddedBus(db, plainSeal, { pollMs: 20 })
   const peer = await startMarketingPeer({ dialect: connector === REST ? 'rest' : 'state-grid-east', dedupe: true })
   const hosts: ConnectorHost[] = []
   onTestFinished(async () => {
@@ -97,6 +98,8 @@ export async function setStage(db: Db, connector = REST): Promise<Stage> {
         directory: connector.directory,
         endpoint: { url: peer.url },
         hub: 'dianqiao',
+        vault: plainVault,
+        decrypt: async (value) => value,
         verifyDelivery: ({ token, receipt }) => {
           if (receipt === 'forged') throw new HubError('delivery.receipt_invalid')
           const { data, ...claims } = decode(token)

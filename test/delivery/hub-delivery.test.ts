@@ -187,9 +187,9 @@ withDatabase('the hub side of delivery', (databaseUrl) => {
     expect([state, recipient]).toEqual(['unrouted', null])
     await makeOverdue(String(delivery))
     await sweep()
-    const { rows } = await sql<{ token: string }>`
+    const { rows } = await sql<{ token: Buffer }>`
       SELECT token FROM exchange WHERE jti = ${`nd-${String(delivery)}`}`.execute(hub.core.db)
-    expect(at(await hub.verified(rows[0]?.token), 'data', 'cause')).toBe('delivery.unrouted')
+    expect(at(await hub.verified(hub.opened(rows[0]?.token)), 'data', 'cause')).toBe('delivery.unrouted')
   })
 
   test('notices that expire cause no further notice', async () => {

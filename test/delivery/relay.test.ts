@@ -3,10 +3,15 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Bus, BusRecord } from '#bus/bus.ts'
 import { outTopic } from '#bus/topic-names.ts'
+import { busValue } from '#compose-vault.ts'
+import { claimsOf } from '#delivery/outcomes.ts'
 import { createRelay, RELAY_LANES, type Relay } from '#delivery/relay.ts'
 import { HubError } from '#kernel/errors.ts'
+import { openPartyEncryption } from '#parties/key-files.ts'
+import { addEncryptionKey } from '#parties/keys.ts'
 import { takeLeases } from '#store/lease-queries.ts'
 import { closeDrained, openGeneration, openGenerations, topicGenerations } from '#store/topic-queries.ts'
+import { decryptWith } from '#trust/jwe.ts'
 import { CHIFENG, caseMessages, HOHHOT, type Place } from '../faults/messages.ts'
 import { withDatabase } from '../support/database.ts'
 import { type Message, openTestHub, type TestHub } from '../support/hub.ts'
@@ -50,6 +55,7 @@ withDatabase('the relay', (databaseUrl) => {
       recipients: () => [EAST, WEST],
       held: (lane) => (lost.has(lane) ? undefined : taken.find(({ name }) => name === lane)),
       lose: (lane) => void lost.add(lane),
+      valueOf: busValue(hub.core),
       outboundKey: hub.core.digests.outboundKey,
       onError: (error) => errors.push(error),
       onFree: () => {},
@@ -158,5 +164,57 @@ withDatabase('the relay', (databaseUrl) => {
     expect(first?.key).toBe(second?.key)
     expect(first?.key).toBe(hub.core.digests.outboundKey(`${OUT_EAST}.G2`, orderKey))
     expect(first?.key).not.toBe(hub.core.digests.outboundKey(OUT_EAST, orderKey))
+    await free(OWNER(5))
+  })
+
+  test('what is personal is wrapped for its recipient alone; without its key nothing of it goes out, and others get theirs', async () => {
+    const { db, register, config } = hub.core
+    await send(CHIFENG, 'personal', 1)
+    await send(HOHHOT, 'personal', 1)
+    await sql`DELETE FROM party_encryption_key WHERE party = ${WEST}`.execute(db)
+    await register.refresh()
+    const relay = await relayOf(OWNER(6))
+    errors.length = 0
+    await relay.step()
+    await relay.idle()
+    expect(errors).toMatchObject([{ code: 'party.encryption_key_missing' }])
+    expect(memory.published.map(({ record }) => record.headers['content-type'])).toEqual(['application/jose'])
+    const wrapped = String(memory.published[0]?.record.value)
+    const token = await decryptWith(openPartyEncryption(config.partyKeysDir, EAST, false), wrapped)
+    expect(claimsOf(token)).toMatchObject({ contract: 'power-application@1' })
+    await expect(decryptWith(openPartyEncryption(config.partyKeysDir, WEST, false), wrapped)).rejects.toThrow()
+
+    const { current } = openPartyEncryption(config.partyKeysDir, WEST, false)
+    await addEncryptionKey(db, WEST, current.jwk, { by: 'test' })
+    await register.refresh()
+    await expect.poll(untilPublished(relay, OUT_WEST), { timeout: 5_000 }).toBe(1)
+    await expect(addEncryptionKey(db, WEST, current.jwk, { by: 'test' })).rejects.toMatchObject({ code: 'key.refused' })
+    await expect(addEncryptionKey(db, 'nobody', current.jwk, { by: 'test' })).rejects.toMatchObject({
+      code: 'party.unknown',
+    })
+    await free(OWNER(6))
+  })
+
+  test('a delivery whose content is gone dies with its cause; what stands behind it goes out', async () => {
+    const { db } = hub.core
+    await send(CHIFENG, 'gone', 1)
+    await sql`UPDATE exchange SET token = '\\x01ffffffff'::bytea || substring(token FROM 6)
+              WHERE id IN (SELECT exchange FROM delivery WHERE state = 'accepted')`.execute(db)
+    await send(CHIFENG, 'gone', 1)
+    const relay = await relayOf(OWNER(7))
+    // An unknown key may be one that another process has just made: first it is looked for.
+    const publish = async (): Promise<number> => {
+      await relay.step()
+      return memory.published.length
+    }
+    await expect.poll(publish, { timeout: 10_000 }).toBe(1)
+    await relay.idle()
+    const { rows } = await sql<{ state: string; cause: string | null }>`
+      SELECT state, cause FROM delivery WHERE recipient = ${EAST} ORDER BY pos DESC LIMIT 2`.execute(db)
+    expect(rows).toEqual([
+      { state: 'published', cause: null },
+      { state: 'dead', cause: 'vault.sealed_damaged' },
+    ])
+    await free(OWNER(7))
   })
 })

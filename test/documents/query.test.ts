@@ -110,9 +110,9 @@ withDatabase('POST /v1/queries', (databaseUrl) => {
       jti: asked['jti'],
       tokenDigest: `sha-256:${createHash('sha256').update(token).digest('base64url')}`,
     })
-    const { rows } = await sql<{ token: string }>`
+    const { rows } = await sql<{ token: Buffer }>`
       SELECT token FROM exchange WHERE contract = 'business-licence@1' AND sub = ${COMPANY}`.execute(hub.core.db)
-    const original = createHash('sha256').update(String(rows[0]?.token)).digest('base64url')
+    const original = createHash('sha256').update(hub.opened(rows[0]?.token)).digest('base64url')
     expect(at(payload as JsonObject, 'documents', 0, 'originalDigest')).toBe(`sha-256:${original}`)
   })
 

@@ -25,7 +25,7 @@ function row(jti: string, content: string, options: { orderKey?: string; poison?
     orderKey: options.orderKey ?? `key-${serial++}`,
     contentDigest: content,
     acceptedAtMs: now,
-    token: `token-${jti}-${content}`,
+    token: Buffer.from(`token-${jti}-${content}`),
     receipt: `receipt-${serial++}`,
     deliveries: [
       {

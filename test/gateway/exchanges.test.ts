@@ -31,10 +31,10 @@ withDatabase('POST /v1/exchanges', (databaseUrl) => {
       contract: 'approval-result@1',
       tokenDigest: digestOf(token),
     })
-    const stored = await sql<{ token: string; pos: string }>`
+    const stored = await sql<{ token: Buffer; pos: string }>`
       SELECT e.token, l.pos FROM exchange e JOIN log l ON l.exchange = e.id
       WHERE e.id = ${String(receipt['exchange'])}`.execute(hub.core.db)
-    expect(stored.rows[0]?.token).toBe(token)
+    expect(hub.opened(stored.rows[0]?.token)).toBe(token)
     expect(Number(stored.rows[0]?.pos)).toBeGreaterThan(Number(receipt['posAfter']))
   })
 

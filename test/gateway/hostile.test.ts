@@ -15,6 +15,7 @@ import type { RefusalRow } from '#store/exchange-queries.ts'
 import { createSigner } from '#trust/sign.ts'
 import { withDatabase } from '../support/database.ts'
 import { at, HUB_URL, openTestHub, readAnswer, type TestHub } from '../support/hub.ts'
+import { plainVault } from '../support/vault.ts'
 import { corpus, readVector, register as registered } from '../trust/corpus.ts'
 import { newNumber, result } from './messages.ts'
 
@@ -95,6 +96,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     signer,
     refuse,
     digests: createDigests(Buffer.alloc(32)),
+    vault: plainVault,
     committer: {
       submit: async ({ id, receipt }: { id: string; receipt: string }) => ({ exchange: id, receipt, replayed: false }),
       drain: async () => undefined,

@@ -204,9 +204,14 @@ withDatabase('what the gateway tells', (databaseUrl) => {
 
     const jwks = await hub.request('/.well-known/jwks.json')
     for (const key of jwks.json['keys'] as JsonObject[]) {
-      expect(key).toMatchObject({ kty: 'EC', alg: 'ES256', use: 'sig' })
+      expect(key).toMatchObject({ kty: 'EC', crv: 'P-256', kid: expect.any(String) })
       for (const secret of ['d', 'p', 'q', 'k']) expect(key).not.toHaveProperty(secret)
     }
+    const kinds = (jwks.json['keys'] as JsonObject[]).map(({ alg, use }) => [use, alg])
+    expect(kinds).toEqual([
+      ['sig', 'ES256'],
+      ['enc', 'ECDH-ES'],
+    ])
     const list = (await hub.request('/v1/contracts')).json['contracts'] as JsonObject[]
     expect(list.map(({ ref }) => ref)).toContain('approval-result@1')
     for (const { ref } of list) {

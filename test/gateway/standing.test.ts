@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openedDocuments, sealedAccesses } from '#compose-vault.ts'
 import { claimsOf } from '#delivery/outcomes.ts'
 import { query } from '#documents/query.ts'
 import { addKey, moveKey } from '#parties/keys.ts'
 import { addParty, changeStatus } from '#parties/onboarding.ts'
-import { type AccessRow, type CaseQuestion, findCaseDocuments, recordAccesses } from '#store/document-queries.ts'
+import type { AccessRow, CaseQuestion } from '#store/document-queries.ts'
 import { registerActs } from '#store/register-act-queries.ts'
 import { generateKeyPair } from '#trust/keys.ts'
 import { createSigner } from '#trust/sign.ts'
@@ -95,11 +96,11 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
         claimsOf,
         findCaseDocuments: async (question: CaseQuestion) => {
           await meanwhile()
-          const [found] = await findCaseDocuments(hub.core.db, [question])
+          const [found] = await openedDocuments(hub.core.db, hub.core.vault, [question])
           return found ?? { caseId: undefined, documents: [] }
         },
         recordAccess: async (row: AccessRow) => {
-          const [outcome] = await recordAccesses(hub.core.db, [row])
+          const [outcome] = await sealedAccesses(hub.core.db, hub.core.vault, [row])
           return outcome ?? 'replayed'
         },
       }

@@ -3,6 +3,7 @@ import type { BusMessage } from '#bus/bus.ts'
 import { composeGateway, type LogEntry } from '#compose.ts'
 import { openKafkaDoor } from '#gateway/kafka/door.ts'
 import { readTraceparent } from '#kernel/traceparent.ts'
+import { decryptWith } from '#trust/jwe.ts'
 import { eventually } from '../bus/eventually.ts'
 import { withDatabase } from '../support/database.ts'
 import { at, HUB_URL, openTestHub, type TestHub } from '../support/hub.ts'
@@ -81,7 +82,8 @@ withDatabase('request ids and traces', (databaseUrl) => {
     await hub.settle()
     const { messages, close } = await read('dx.out.state-grid-east', 'tracing')
     try {
-      const find = (): BusMessage | undefined => messages.find(({ value }) => value.toString() === token)
+      const find = (): BusMessage | undefined =>
+        messages.find(({ headers }) => headers['dx-receipt'] === at(json, 'receipt'))
       await eventually(() => expect(find()).toBeDefined())
       const traceparent = readTraceparent(find()?.headers['traceparent'])
       expect(traceparent?.slice(3, 35)).toBe(String(at(json, 'exchange')).replaceAll('-', ''))
@@ -94,11 +96,20 @@ withDatabase('request ids and traces', (databaseUrl) => {
     const { core } = hub
     const party = hub.party('platform-nmg')
     const onError = (error: unknown): void => expect.fail(String(error))
-    const door = await openKafkaDoor({ bus: core.bus, hubId: 'dianqiao', accept: core.accept, onError }, [party.id])
+    const door = await openKafkaDoor(
+      {
+        bus: core.bus,
+        hubId: 'dianqiao',
+        decrypt: (value) => decryptWith(core.decryption, value),
+        accept: core.accept,
+        onError,
+      },
+      [party.id],
+    )
     const { messages, close } = await read(`dx.receipt.${party.id}`, 'tracing')
     try {
       await core.bus.publish(`dx.in.${party.id}`, [
-        { key: 'a', value: party.exchange(result(newNumber())), headers: { traceparent: TRACE } },
+        { key: 'a', value: await hub.wrapped(party.exchange(result(newNumber()))), headers: { traceparent: TRACE } },
         { key: 'b', value: 'no token', headers: { traceparent: 'no trace' } },
       ])
       await eventually(() => expect(messages).toHaveLength(2))

@@ -63,7 +63,7 @@ withDatabase('the crossing over Kafka', () => {
       await producer.connect()
       const [sent] = await producer.send({
         topic: `dx.in.${REGION.sender}`,
-        messages: [{ value: sender.exchangeToken(application.input) }],
+        messages: [{ value: await sender.wrapped(sender.exchangeToken(application.input)) }],
       })
       await producer.disconnect()
 

@@ -8,6 +8,7 @@ import { CASES_CURSOR, foldStep } from '#cases/fold.ts'
 import { prepare } from '#cli/boot.ts'
 import { type Core, composeGateway, type LogEntry, openCore } from '#compose.ts'
 import { foldSources } from '#compose-loops.ts'
+import { busValue, logReader } from '#compose-vault.ts'
 import { readConfig } from '#config.ts'
 import { outcomeStep } from '#delivery/outcomes.ts'
 import { createRelay, RELAY_LANES, type Relay } from '#delivery/relay.ts'
@@ -15,6 +16,7 @@ import { routeStep } from '#delivery/routing.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { readPartySigner } from '#parties/key-files.ts'
+import { wrapFor } from '#sandbox/party-client.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
 import { takeLeases } from '#store/lease-queries.ts'
@@ -65,6 +67,10 @@ export interface TestHub {
   request(path: string, init?: RequestInit): Promise<Answer>
   /** The claims of a token that a published key of the hub signed; throws for any other. */
   verified(token: unknown): Promise<JsonObject>
+  /** A token as a party puts it on the broker: in a JWE to the key that the JWK Set publishes for it. */
+  wrapped(token: string): Promise<string>
+  /** A sealed column as text. */
+  opened(sealed: Buffer | undefined): string
   /** Runs cases, routing, relay and outcomes until none of them moves: what the loops do in time. */
   settle(): Promise<void>
   close(): Promise<void>
@@ -78,10 +84,19 @@ const UNLIMITED = {
   PARTY_IN_FLIGHT: '100000',
 }
 
+const keystores = mkdtempSync(join(tmpdir(), 'dianqiao-keystores-'))
+process.once('exit', () => rmSync(keystores, { recursive: true, force: true }))
+
+/** All hubs on one database have one keystore. */
+const keystoreOf = (databaseUrl: string): string => join(keystores, `${new URL(databaseUrl).pathname.slice(1)}.json`)
+
 /** Core and gateway in this process, seeded, on a migrated database; no port is opened and no loop runs. */
 export async function openTestHub(databaseUrl: string, env: Record<string, string> = {}): Promise<TestHub> {
   const dataDir = mkdtempSync(join(tmpdir(), 'dianqiao-hub-'))
-  const config = readConfig({ DATA_DIR: dataDir, HUB_ID, PUBLIC_URL: HUB_URL, ...UNLIMITED, ...env }, false)
+  const config = readConfig(
+    { DATA_DIR: dataDir, HUB_ID, PUBLIC_URL: HUB_URL, KEYSTORE_FILE: keystoreOf(databaseUrl), ...UNLIMITED, ...env },
+    false,
+  )
   await prepare(config, databaseUrl)
   const logged: LogEntry[] = []
   const core = await openCore(config, databaseUrl, (entry) => logged.push(entry))
@@ -113,6 +128,10 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
       const { payload } = await compactVerify(String(token), keys)
       return JSON.parse(new TextDecoder().decode(payload)) as JsonObject
     },
+    async wrapped(token) {
+      return wrapFor((await request('/.well-known/jwks.json')).json as unknown as JSONWebKeySet, token)
+    },
+    opened: (sealed) => (sealed === undefined ? '' : core.vault.open(sealed).toString('utf8')),
     async settle() {
       relay ??= await openTestRelay(core)
       while ((await turn(core, relay)) > 0);
@@ -170,7 +189,7 @@ async function turn({ db, register, ...rest }: Core, relay: Relay): Promise<numb
     divisionsByAlias,
     utilityOf: register.utilityOf,
   })
-  const settled = await outcomeStep(db)
+  const settled = await outcomeStep(db, logReader(rest.vault, rest.log))
   return folded + routed + settled + (await relay.step())
 }
 
@@ -192,6 +211,7 @@ export async function openTestRelay(core: Core, { fault, onError = throwLater }:
     recipients: () => register.parties().map((party) => party.id),
     held: (lane) => taken.find(({ name }) => name === lane),
     lose: () => {},
+    valueOf: busValue(core),
     outboundKey: digests.outboundKey,
     onError,
     onFree: () => {},

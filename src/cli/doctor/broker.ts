@@ -14,6 +14,12 @@ import { type Finding, sound, unsound } from './finding.ts'
 const WITHIN_MS = 15_000
 const TOO_MANY = 10_000
 
+/** The doctor asks how far readers are, and neither publishes nor reads. */
+const never = (): never => {
+  throw new HubError('hub.internal')
+}
+const NOTHING_READ = { seal: never, open: never }
+
 /** The bus answers for every topic that the hub reads, and its readers are not far behind. */
 export async function brokerFindings(
   db: Db,
@@ -34,7 +40,7 @@ export async function brokerFindings(
       )
     ).flat(),
   ]
-  const bus = await openBus(config, db, log)
+  const bus = await openBus(config, db, NOTHING_READ, log)
   try {
     const lags = await within(
       WITHIN_MS,

@@ -1,13 +1,17 @@
 import type { Bus, BusMessage, BusRecord, Subscription } from '#bus/bus.ts'
 import { inTopic, receiptTopic } from '#bus/topic-names.ts'
 import type { Acceptance, Arrival } from '#exchange/accept.ts'
+import { asHubError } from '#kernel/errors.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import { readTraceparent } from '#kernel/traceparent.ts'
+import { isEncrypted } from '#trust/jwe.ts'
 import { problemOf } from '../problem.ts'
 
 export interface DoorDeps {
   readonly bus: Bus
   readonly hubId: string
+  /** Unwraps what came as a JWE. Throws `token.encryption_invalid`. */
+  readonly decrypt: (value: string) => Promise<string>
   readonly accept: (token: string, arrival: Arrival) => Promise<Acceptance>
   readonly onError: (error: unknown) => void
 }
@@ -36,14 +40,30 @@ async function acceptBatch(deps: DoorDeps, messages: readonly BusMessage[]): Pro
   for (const [topic, group] of Map.groupBy(messages, (message) => message.topic)) {
     const party = topic.slice(inTopic('').length)
     for (let from = 0; from < group.length; from += AT_ONCE) {
+      const opened = await Promise.all(group.slice(from, from + AT_ONCE).map((message) => openValue(deps, message)))
       // Submitted one after the other without a pause between: acceptance queues them in this order.
-      const answers = group.slice(from, from + AT_ONCE).map(async (message) => {
-        // Bytes outside ASCII stay what they are, so that the strict parse sees and refuses them.
-        const token = message.value.toString('latin1')
-        return answerRecord(deps, message, await deps.accept(token, { party, atMs: message.timestampMs }))
+      const answers = opened.map(async ({ message, token, ...wrapping }) => {
+        const arrival = { party, atMs: message.timestampMs, ...wrapping }
+        return answerRecord(deps, message, await deps.accept(token, arrival))
       })
       await deps.bus.publish(receiptTopic(party), await Promise.all(answers))
     }
+  }
+}
+
+interface OpenedValue extends Pick<Arrival, 'encrypted' | 'fault'> {
+  readonly message: BusMessage
+  readonly token: string
+}
+
+async function openValue({ decrypt }: DoorDeps, message: BusMessage): Promise<OpenedValue> {
+  // Bytes outside ASCII stay what they are, so that the strict parse sees and refuses them.
+  const text = message.value.toString('latin1')
+  if (!isEncrypted(text)) return { message, token: text, encrypted: false }
+  try {
+    return { message, token: await decrypt(text), encrypted: true }
+  } catch (error) {
+    return { message, token: text, encrypted: true, fault: asHubError(error) }
   }
 }
 
