@@ -86,9 +86,16 @@ export async function openedDocuments(
   vault: Vault,
   questions: readonly CaseQuestion[],
 ): Promise<CaseDocuments[]> {
-  return (await findCaseDocuments(db, questions)).map(({ caseId, documents }) => ({
-    caseId,
-    documents: documents.map((found) => ({ ...found, token: vault.open(found.token).toString('latin1') })),
+  const opened = <Sealed extends { readonly token: Buffer }>(
+    one: Sealed,
+  ): Omit<Sealed, 'token'> & { token: string } => ({
+    ...one,
+    token: vault.open(one.token).toString('latin1'),
+  })
+  return (await findCaseDocuments(db, questions)).map(({ openedBy, documents, ...found }) => ({
+    ...found,
+    openedBy: openedBy && opened(openedBy),
+    documents: documents.map((list) => list.map(opened)),
   }))
 }
 

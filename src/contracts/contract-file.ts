@@ -3,9 +3,9 @@ import type { Violation } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { Origin } from '#kernel/origin.ts'
 import type { RetentionClass } from '#kernel/retention.ts'
+import { type AnswersSource, compileAnswers } from './answers.ts'
 import type {
   AliasSource,
-  Answers,
   Contract,
   ContractKind,
   DocumentPointers,
@@ -53,7 +53,7 @@ export interface ContractFile {
   readonly maxBytes: number
   readonly minOrigin: Origin
   readonly document?: DocumentPointers
-  readonly answers?: Answers
+  readonly answers?: AnswersSource
   readonly retention?: RetentionClass
   readonly legalBasis: Contract['legalBasis']
 }
@@ -97,10 +97,11 @@ export function buildContract(
   }
   faults.push(...personalKeyFaults(file, source, schemaDocument))
   const rules = compileRules(file, source.rules, faults)
+  const answers = source.answers && compileAnswers(file, source.answers, faults)
   const maxAgeSeconds = readDuration(file, '/maxAge', source.maxAge, faults)
   const deliverBySeconds = readDuration(file, '/deliverBy', source.deliverBy, faults)
   if (faults.length > 0) return { contract: undefined, faults }
-  const { maxAge: _maxAge, deliverBy: _deliverBy, aliases, ...rest } = source
+  const { maxAge: _maxAge, deliverBy: _deliverBy, answers: _answers, aliases, ...rest } = source
   const contract: Contract = {
     ...rest,
     ref: `${source.name}@${major}`,
@@ -112,6 +113,7 @@ export function buildContract(
     deliverBySeconds,
     retention: source.retention ?? RETENTION_OF_KIND[source.kind],
     personal: isPersonal(schemaDocument),
+    ...(answers === undefined ? {} : { answers }),
   }
   return { contract, faults }
 }
@@ -176,14 +178,16 @@ function dataPointers(source: ContractFile): [at: string, pointer: string][] {
     ['/caseNo', source.caseNo],
     ['/orderKey', source.orderKey],
     ['/opensCase/supplyDivision', opensCase?.supplyDivision],
-    ['/answers/key', answers?.key],
-    ['/answers/subject/code', answers?.subject.code],
+    ['/answers/subject/code', answers?.subject?.code],
   ]
   source.aliases.forEach((alias, i) => {
     found.push([`/aliases/${i}`, 'list' in alias ? alias.list : alias.number])
   })
   opensCase?.subjects.forEach((subject, i) => {
-    found.push([`/opensCase/subjects/${i}/codeType`, subject.codeType], [`/opensCase/subjects/${i}/code`, subject.code])
+    for (const [key, value] of Object.entries(subject)) found.push([`/opensCase/subjects/${i}/${key}`, value])
+  })
+  answers?.parts.forEach((part, i) => {
+    found.push([`/answers/parts/${i}/key`, part.key])
   })
   source.routing.forEach((target, i) => {
     for (const [key, value] of Object.entries(target)) if (key !== 'to') found.push([`/routing/${i}/${key}`, value])
@@ -192,11 +196,15 @@ function dataPointers(source: ContractFile): [at: string, pointer: string][] {
     found.push([`/rules/${i}/pointer`, rule.pointer])
   })
   if (document !== undefined) {
-    const { holders, statuses: _statuses, ...pointers } = document
+    const { holders, statuses: _statuses, identifies: _identifies, otherKeys, ...pointers } = document
     for (const [key, value] of Object.entries(pointers)) found.push([`/document/${key}`, value])
+    otherKeys.forEach((pointer, i) => {
+      found.push([`/document/otherKeys/${i}`, pointer])
+    })
+    const item = holders.list === undefined ? '' : `${holders.list}/0`
     found.push(['/document/holders/list', holders.list])
-    found.push(['/document/holders/codeType', `${holders.list}/0${holders.codeType}`])
-    found.push(['/document/holders/code', `${holders.list}/0${holders.code}`])
+    found.push(['/document/holders/codeType', `${item}${holders.codeType}`])
+    found.push(['/document/holders/code', `${item}${holders.code}`])
   }
   return found.filter((entry): entry is [string, string] => typeof entry[1] === 'string')
 }

@@ -1,7 +1,7 @@
 import type { JsonObject } from '#kernel/json.ts'
 import type { Origin } from '#kernel/origin.ts'
 import type { RetentionClass } from '#kernel/retention.ts'
-import type { Rule } from './rules.ts'
+import type { Rule, RuleInput } from './rules.ts'
 
 /** A sentence or name in both languages. */
 export interface Bilingual {
@@ -32,10 +32,11 @@ export type RoutingTarget =
   | { readonly to: 'pointer'; readonly pointer: string }
   | { readonly to: 'none' }
 
-/** A person or organisation in the data: pointers to the code type (111, 001, …) and to the code itself. */
+/** A person or organisation in the data: pointers to the code type (111, 001, …), to the code itself and to its name. */
 export interface SubjectPointers {
   readonly codeType: string
   readonly code: string
+  readonly name?: string
 }
 
 export interface OpensCase {
@@ -47,15 +48,21 @@ export interface OpensCase {
 /** What the projection of a document reads; every value but `statuses` is a JSON Pointer into the data. */
 export interface DocumentPointers {
   readonly identifier: string
-  readonly version: string
-  /** The value a query looks the document up by. */
+  /** Without one the status time alone decides which is the newer. */
+  readonly version?: string
+  /** The values a query looks the document up by. */
   readonly key: string
+  readonly otherKeys: readonly string[]
+  /** The identifier of the document that this one replaces: a renewal carries the previous one. */
+  readonly replaces?: string
   readonly status: string
   readonly statusTime: string
   /** Last day of validity (date, Asia/Shanghai, inclusive); no value there means no end (长期). */
-  readonly validTo: string
-  /** The list, and the pointers inside each of its items. */
-  readonly holders: { readonly list: string; readonly codeType: string; readonly code: string }
+  readonly validTo?: string
+  /** The list, and the pointers inside each of its items; without a list they lead into the data itself. */
+  readonly holders: { readonly list?: string; readonly codeType: string; readonly code: string }
+  /** Whether all holders are codes of one person, such as an identity card's number and network number. */
+  readonly identifies: boolean
   /** Status code of the licence type → meaning; consumers reject what is not ACTIVE. */
   readonly statuses: Readonly<Record<string, DocumentStatus>>
 }
@@ -72,15 +79,38 @@ type DocumentStatus =
 
 /** What a query asks for. */
 export interface Answers {
-  /** The document contract, `name@major`. */
-  readonly document: string
-  /** Pointer into the query's data: equals the document's `key`. */
-  readonly key: string
-  /** Whom the query is about: must be the applicant of an open case of the caller. */
-  readonly subject: { readonly codeTypeCode: string; readonly code: string }
+  /**
+   * Whom the query names: must be the applicant of an open case of the caller. Undefined: it is about the applicant of
+   * the case, or the person of the session, without naming them.
+   */
+  readonly subject?: { readonly codeTypeCode: string; readonly code: string }
+  readonly parts: readonly AnswerPart[]
   readonly purposes: readonly string[]
   readonly legalBases: readonly string[]
 }
+
+/** What one kind of document answers. `C`: a compiled CEL expression over the document, the query's claims and now. */
+export interface AnswerPart<C = Condition> {
+  /** The document contract, `name@major`. */
+  readonly document: string
+  /** `match`: only that there is one, as `matched`, with what is listed; never the record itself. */
+  readonly gives: 'fields' | 'match'
+  /** What may leave at most: top-level members, `matched`, names of `computed`. */
+  readonly fields: readonly string[]
+  /** Pointer into the query's data: must equal a lookup key of the document. Undefined: all of the subject. */
+  readonly key?: string
+  /** Pointer into the document: must equal the name of the case's applicant. */
+  readonly applicantName?: string
+  /** A document for which it is false is as if it did not exist. */
+  readonly where?: C
+  /** A valid document that does not meet one is `insufficient`. */
+  readonly conditions: readonly { readonly id: string; readonly expression: C }[]
+  /** Booleans made from a valid document. */
+  readonly computed: readonly { readonly name: string; readonly expression: C }[]
+}
+
+/** Judges a document; what cannot be evaluated is false. */
+export type Condition = (input: RuleInput) => boolean
 
 /** One contract, deeply frozen. All pointers are JSON Pointers (RFC 6901) into the data. */
 export interface Contract {

@@ -71,6 +71,13 @@ export function residentIdFault(value: string, nowMs: number): Bilingual | undef
   return fault('第 18 位校验码不符', 'check character 18 is wrong')
 }
 
+/** The number of 18 characters for one of 15 digits, which left out the century (19) and the check (GB 11643-1999). */
+export function residentIdOf18(digits15: string): string {
+  const body = `${digits15.slice(0, 6)}19${digits15.slice(6)}`
+  const sum = ID_WEIGHTS.reduce((total, weight, i) => total + weight * Number(body.charAt(i)), 0)
+  return `${body}${ID_CHECKS.charAt(sum % 11)}`
+}
+
 function realDateMs(yyyymmdd: string): number | undefined {
   const [year, month, day] = [yyyymmdd.slice(0, 4), yyyymmdd.slice(4, 6), yyyymmdd.slice(6)].map(Number)
   const date = new Date(0)
@@ -114,6 +121,15 @@ export function certificateIdentifierFault(value: string): Bilingual | undefined
   }
   const wrong = CERTIFICATE_PARTS.find((part, i) => !part.form.test(parts[i] ?? ''))
   return wrong && fault(wrong.zh, wrong.en)
+}
+
+/**
+ * What all versions of a document share: its identifier without version and check character, which change with every
+ * version. What is no 证照标识 stays as it is.
+ */
+export function documentIdentity(identifier: string): string {
+  const text = identifier.toUpperCase()
+  return CERTIFICATE.test(text) ? text.slice(0, -'.000.0'.length) : identifier
 }
 
 /**

@@ -4,6 +4,7 @@ import { canonicalJson, sha256Digest } from '#kernel/canonical.ts'
 import { HubError, type Violation } from '#kernel/errors.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { createAjv } from './ajv.ts'
+import { answerFaults } from './answers.ts'
 import type { Contract, ContractSet } from './contract.ts'
 import { buildContract, type ContractFile, parseYaml } from './contract-file.ts'
 import { FORMAT_SCHEMA, fileFault, readSchemas } from './schema-files.ts'
@@ -69,7 +70,9 @@ export function readSources(rootDir: string): LoadedSources {
     }
     contracts.set(built.contract.ref, built.contract)
   }
-  for (const [file, source] of files) faults.push(...crossFaults(file, source, contracts))
+  for (const [file, { answers }] of files) {
+    if (answers !== undefined) faults.push(...answerFaults(file, answers, contracts))
+  }
   return { contracts: [...contracts.values()], files, schemas, faults }
 }
 
@@ -104,13 +107,6 @@ function contractFormat(schemas: ReadonlyMap<string, JsonObject>, faults: Violat
     faults.push(...found.map((fault) => ({ ...fault, pointer: `${file}#${fault.pointer}` })))
     return undefined
   }
-}
-
-/** What only the whole set shows: a query must answer with a document contract that exists. */
-function crossFaults(file: string, source: ContractFile, contracts: ReadonlyMap<string, Contract>): Violation[] {
-  if (source.answers === undefined || contracts.get(source.answers.document)?.document !== undefined) return []
-  const en = 'there is no contract of kind document with this name'
-  return [fileFault(file, '/answers/document', 'answers', '没有这个证照类（document）合同', en)]
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,23 +1,111 @@
+import type { AnswerPart } from '#contracts/contract.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
-import type { JsonObject } from '#kernel/json.ts'
-import type { DocumentFound } from '#store/document-queries.ts'
-import type { AnswerDocument } from '#trust/claims.ts'
-import { minimise, statusAt } from './minimise.ts'
+import type { Json, JsonObject } from '#kernel/json.ts'
+import { type DocumentFound, MAX_DOCUMENTS } from '#store/document-queries.ts'
+import type { AnswerDocument, PartVerdict, Verdict } from '#trust/answer-claims.ts'
+import { minimise, statusAt, textAt } from './minimise.ts'
 
-/** One document as it is answered: granted fields only, its status by the clock. */
-export function extract(
-  claimsOf: (token: string) => JsonObject,
-  row: DocumentFound,
+export interface ExtractInput {
+  /** Of the query. */
+  readonly claims: JsonObject
+  readonly nowMs: number
+  readonly claimsOf: (token: string) => JsonObject
+  /** Names of the applicants of the case. */
+  readonly applicants: readonly string[]
+}
+
+export interface PartExtract {
+  readonly verdict: PartVerdict
+  readonly documents: readonly AnswerDocument[]
+  /** The exchanges that brought them. */
+  readonly exchanges: readonly string[]
+}
+
+const VERDICTS: Readonly<Record<string, Verdict>> = {
+  ACTIVE: 'valid',
+  SUSPENDED: 'suspended',
+  REVOKED: 'revoked',
+  CANCELLED: 'cancelled',
+  EXPIRED: 'expired',
+  TRANSFERRED_OUT: 'transferred-out',
+  WITHDRAWN: 'withdrawn',
+  OTHER: 'other',
+}
+
+/** What one part of a query answers: a verdict and granted members of each document, and one verdict of them all. */
+export function extractPart(
+  input: ExtractInput,
+  part: AnswerPart,
+  found: readonly DocumentFound[],
   fields: readonly string[],
-  nowMs: number,
+): PartExtract {
+  const told = found.slice(0, MAX_DOCUMENTS).flatMap((row) => {
+    const data = input.claimsOf(row.token)['data'] as JsonObject
+    return concerns(input, part, data)
+      ? [{ exchange: row.exchange, document: extract(input, part, row, data, fields) }]
+      : []
+  })
+  const documents = told.map(({ document }) => document)
+  const best = documents.find(({ verdict }) => verdict === 'valid') ?? documents[0]
+  return {
+    verdict: {
+      document: part.document,
+      verdict: best?.verdict ?? 'not-found',
+      documents: documents.length,
+      complete: found.length <= MAX_DOCUMENTS,
+      ...(part.gives === 'match' ? { matched: documents.length > 0 } : {}),
+    },
+    documents,
+    exchanges: told.map(({ exchange }) => exchange),
+  }
+}
+
+/** A document of the wrong kind or of another name is told apart from none by nothing. */
+function concerns({ claims, nowMs, applicants }: ExtractInput, part: AnswerPart, data: JsonObject): boolean {
+  if (part.where?.({ data, claims, nowMs }) === false) return false
+  if (part.applicantName === undefined) return true
+  const name = textAt(data, part.applicantName)
+  return name !== undefined && applicants.some((applicant) => plainName(applicant) === plainName(name))
+}
+
+/** Names as they are compared: the dot of Mongolian and other names is typed in many ways, and blanks do not count. */
+const plainName = (name: string): string =>
+  name
+    .normalize('NFKC')
+    .replaceAll(/[\s·•‧・.]/gu, '')
+    .toUpperCase()
+
+/** One document as it is answered: granted members only, its status by the clock. */
+function extract(
+  { claims, nowMs }: ExtractInput,
+  part: AnswerPart,
+  row: DocumentFound,
+  data: JsonObject,
+  fields: readonly string[],
 ): AnswerDocument {
+  const status = statusAt(row.status, row.valid_to, nowMs)
+  const judged = { data, claims, nowMs }
+  const unmet = part.conditions.filter(({ expression }) => !expression(judged)).map(({ id }) => id)
+  const standing = VERDICTS[status] ?? 'other'
+  const verdict = standing === 'valid' && unmet.length > 0 ? 'insufficient' : standing
+  const computed = part.computed.map(({ name, expression }): [string, Json] => [
+    name,
+    verdict === 'valid' && expression(judged),
+  ])
+  const all: JsonObject = {
+    ...(part.gives === 'match' ? { matched: true } : {}),
+    ...Object.fromEntries(computed),
+    ...data,
+  }
   return {
     document: row.contract,
-    data: minimise(claimsOf(row.token)['data'] as JsonObject, fields),
+    data: minimise(all, fields),
     issuer: row.issuer,
     originalDigest: sha256Digest(row.token),
     proof: 'hub',
-    status: statusAt(row.status, row.valid_to, nowMs),
+    status,
+    verdict,
     validTo: row.valid_to,
+    ...(unmet.length === 0 ? {} : { unmet }),
   }
 }

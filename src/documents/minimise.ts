@@ -1,9 +1,19 @@
+import type { AnswerPart } from '#contracts/contract.ts'
 import { atPointer, type Json, type JsonObject } from '#kernel/json.ts'
 
 /** Only the granted members of a document, in its own order; a field names a top-level member. */
 export function minimise(data: JsonObject, fields: readonly string[]): JsonObject {
   const granted = new Set(fields)
   return Object.fromEntries(Object.entries(data).filter(([name]) => granted.has(name)))
+}
+
+/**
+ * The fields of a part among names as grants and queries write them: plain where the query has one part, with the name
+ * of the document contract in front (`business-licence.entityName`) where it has several.
+ */
+export function fieldsOf(part: AnswerPart, parts: readonly AnswerPart[], names: readonly string[]): string[] {
+  const prefix = parts.length === 1 ? '' : `${part.document.slice(0, part.document.lastIndexOf('@'))}.`
+  return part.fields.filter((field) => names.includes(`${prefix}${field}`))
 }
 
 const DAY_MS = 86_400_000

@@ -1,5 +1,5 @@
 import { violated } from '#kernel/errors.ts'
-import type { CaseDocuments, CaseQuestion, DocumentFound } from '#store/document-queries.ts'
+import type { CaseDocuments, CaseQuestion } from '#store/document-queries.ts'
 import type { QueryClaims } from '#trust/claims.ts'
 
 export interface OccasionDeps {
@@ -7,20 +7,20 @@ export interface OccasionDeps {
   readonly findCaseDocuments: (question: CaseQuestion) => Promise<CaseDocuments>
 }
 
+export interface Occasion extends CaseDocuments {
+  readonly caseId: string
+}
+
 /** The open case that a query is for, with the subject's documents. Throws `query.case_mismatch`. */
 export async function inCase(
   deps: OccasionDeps,
   party: string,
   claims: QueryClaims,
-  subjectKey: string,
-  contract: string,
-): Promise<{ readonly caseId: string; readonly documents: readonly DocumentFound[] }> {
+  asked: Omit<CaseQuestion, 'party' | 'number'>,
+): Promise<Occasion> {
   const { caseNo: number } = claims
-  const { caseId, documents } =
-    number === undefined
-      ? { caseId: undefined, documents: [] }
-      : await deps.findCaseDocuments({ party, number, subjectKey, contract })
-  if (caseId !== undefined) return { caseId, documents }
+  const found = number === undefined ? undefined : await deps.findCaseDocuments({ ...asked, party, number })
+  if (found?.caseId !== undefined) return { ...found, caseId: found.caseId }
   throw violated(
     'query.case_mismatch',
     '/caseNo',

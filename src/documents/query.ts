@@ -1,3 +1,4 @@
+import type { Answers } from '#contracts/contract.ts'
 import type { Digests } from '#exchange/digests.ts'
 import { type Observe, observed } from '#exchange/judged.ts'
 import type { PartyLimits } from '#exchange/party-limits.ts'
@@ -8,16 +9,16 @@ import { type Clock, numericDate } from '#kernel/clock.ts'
 import { asHubError, HubError } from '#kernel/errors.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
-import type { AccessOutcome, AccessRow } from '#store/document-queries.ts'
+import type { AccessOutcome, AccessRow, CaseQuestion } from '#store/document-queries.ts'
 import { type QueryClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
 import { requireProvableBasis } from './basis.ts'
 import { capReached, capsOf } from './caps.ts'
-import { extract } from './extract.ts'
+import { extractPart } from './extract.ts'
 import { grantFor } from './grants.ts'
 import { type JudgeDeps, judgeQuery } from './judge-query.ts'
-import { shanghaiDay, textAt } from './minimise.ts'
-import { inCase, type OccasionDeps } from './occasion.ts'
+import { fieldsOf, shanghaiDay, textAt } from './minimise.ts'
+import { inCase, type Occasion, type OccasionDeps } from './occasion.ts'
 
 export interface QueryDeps extends JudgeDeps, OccasionDeps {
   readonly clock: Clock
@@ -83,8 +84,17 @@ async function answer(
   const asked = { contract: contract.ref, purpose, legalBasis, fields: claims.fields, source, atMs: nowMs }
   const grant = grantFor(deps.register.grants(principal, contract.ref), asked)
   const fields = claims.fields ?? grant.fields
-  const subjectKey = deps.digests.subject(answers.subject.codeTypeCode, textAt(data, answers.subject.code) ?? '')
-  const { caseId, documents: found } = await inCase(deps, principal, claims, subjectKey, answers.document)
+  const occasion = await inCase(deps, principal, claims, wantedBy(deps, answers, data))
+  const input = {
+    claims: proven.token.claims,
+    nowMs,
+    claimsOf: deps.claimsOf,
+    applicants: applicantsOf(deps, occasion),
+  }
+  const extracts = answers.parts.map((part, index) =>
+    extractPart(input, part, occasion.documents[index] ?? [], fieldsOf(part, answers.parts, fields)),
+  )
+  const [subjectKey = ''] = occasion.subjectKeys
   const now = numericDate(nowMs)
   const signed = deps.signer.sign('answer+jwt', {
     iss: deps.hubId,
@@ -94,14 +104,15 @@ async function answer(
     jti: uuidv7(nowMs),
     of: { iss: claims.iss, jti: claims.jti, tokenDigest: proven.token.digest },
     asOf: now,
-    documents: found.map((row) => extract(deps.claimsOf, row, fields, nowMs)),
+    documents: extracts.flatMap(({ documents }) => documents),
+    parts: extracts.map(({ verdict }) => verdict),
   })
   const outcome = await deps.recordAccess({
     iss: claims.iss,
     jti: claims.jti,
     contract: contract.ref,
     subjectKey,
-    caseId,
+    caseId: occasion.caseId,
     purpose,
     legalBasis,
     item: claims.item,
@@ -110,7 +121,7 @@ async function answer(
     caps: capsOf(grant, { party: principal, operator: `${claims.iss} ${claims.operator}`, subject: subjectKey }),
     day: shanghaiDay(nowMs),
     fields,
-    documents: found.map((row) => row.exchange),
+    documents: extracts.flatMap(({ exchanges }) => exchanges),
     token: proven.token.text,
     answerDigest: sha256Digest(signed),
     answeredAtMs: nowMs,
@@ -120,4 +131,32 @@ async function answer(
   requireStanding(deps.register, proven)
   grantFor(deps.register.grants(principal, contract.ref), { ...asked, atMs: deps.clock() })
   return signed
+}
+
+/** Whom a query is about and which of their documents, as keyed digests. */
+function wantedBy(
+  deps: QueryDeps,
+  { subject, parts }: Answers,
+  data: JsonObject,
+): Omit<CaseQuestion, 'party' | 'number'> {
+  const { digests, contracts } = deps
+  return {
+    subjectKey:
+      subject === undefined ? undefined : digests.subject(subject.codeTypeCode, textAt(data, subject.code) ?? ''),
+    wanted: parts.map(({ document, key }) => ({
+      contract: document,
+      lookupKey: key === undefined ? undefined : digests.lookup(document, textAt(data, key) ?? ''),
+    })),
+    identifying:
+      subject === undefined ? contracts.list().flatMap(({ ref, document }) => (document?.identifies ? [ref] : [])) : [],
+  }
+}
+
+/** The names of those for whom the case was opened; none outside a case. */
+function applicantsOf({ contracts, claimsOf }: QueryDeps, { openedBy }: Occasion): string[] {
+  if (openedBy === undefined) return []
+  const data = claimsOf(openedBy.token)['data'] as JsonObject
+  return (contracts.get(openedBy.contract)?.opensCase?.subjects ?? []).flatMap(
+    ({ name }) => (name === undefined ? undefined : textAt(data, name)) ?? [],
+  )
 }

@@ -54,7 +54,10 @@ async function statementsOf(
   const queryContracts = new Map<string, string[]>()
   for (const { ref, answers } of contracts.list()) {
     if (answers === undefined) continue
-    for (const provider of await providersOf(db, answers.document)) {
+    for (const provider of await providersOf(
+      db,
+      answers.parts.map(({ document }) => document),
+    )) {
       queryContracts.set(provider, [...(queryContracts.get(provider) ?? []), ref])
     }
   }

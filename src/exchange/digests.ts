@@ -1,4 +1,5 @@
 import type { AliasSource, Contract, SubjectPointers } from '#contracts/contract.ts'
+import { residentIdOf18 } from '#contracts/formats.ts'
 import { canonicalJson, keyedDigest } from '#kernel/canonical.ts'
 import { atPointer, isJsonObject, type Json, type JsonObject } from '#kernel/json.ts'
 import type { ExchangeClaims } from '#trust/claims.ts'
@@ -20,6 +21,8 @@ export interface Digests {
   orderKey(contract: Contract, claims: ExchangeClaims): string
   alias(alias: Alias): string
   subject(codeType: string, code: string): string
+  /** A value that documents under a contract are looked up by. */
+  lookup(contract: string, value: string): string
   /** The Kafka key of an order key in this topic: nobody can lay the keys of two topics side by side. */
   outboundKey(topic: string, orderKey: string): string
 }
@@ -43,11 +46,24 @@ export function createDigests(key: Buffer): Digests {
       ),
     orderKey: (contract, claims) => short('order', orderText(contract, claims)),
     alias: ({ scheme, issuer, number }) => short('alias', canonicalJson([scheme, issuer, number])),
-    // The check character of a resident id may be written x or X (GB 11643): one person, one key.
-    subject: (codeType, code) => short('subject', canonicalJson([codeType, code.toUpperCase()])),
+    subject: (codeType, code) => short('subject', canonicalJson([codeType, subjectText(codeType, code)])),
+    lookup: (contract, value) => short('lookup', canonicalJson([contract, lookupText(value)])),
     outboundKey: (topic, orderKey) => short('outbound', canonicalJson([topic, orderKey])),
   }
 }
+
+/**
+ * One person, one key: the check character of a resident id may be written x or X (GB 11643), and old registers hold
+ * the number of 15 digits.
+ */
+function subjectText(codeType: string, code: string): string {
+  const text = code.replaceAll(/\s/gu, '').toUpperCase()
+  return codeType === '111' && text.length === 15 ? residentIdOf18(text) : text
+}
+
+/** Certificate numbers come with brackets of either width, unit codes with blanks (DOMAIN §3). */
+const lookupText = (value: string): string =>
+  value.replaceAll(/\s/gu, '').replaceAll('(', '（').replaceAll(')', '）').toUpperCase()
 
 function orderText(contract: Contract, claims: ExchangeClaims): string {
   const named = contract.orderKey === undefined ? undefined : atPointer(claims.data, contract.orderKey)

@@ -1,4 +1,5 @@
 import type { Contract, RoutingTarget } from '#contracts/contract.ts'
+import { documentIdentity } from '#contracts/formats.ts'
 import { newDeliveryId } from '#kernel/ids.ts'
 import { atPointer, isJsonObject } from '#kernel/json.ts'
 import type { DeliveryRow, DocumentRow } from '#store/log-commit.ts'
@@ -97,23 +98,27 @@ const named = (recipient: string | undefined, fallbackDivision: string | undefin
 export function projectDocument(contract: Contract, claims: ExchangeClaims, digests: Digests): DocumentRow | undefined {
   const pointers = contract.document
   if (pointers === undefined) return undefined
-  const textAt = (pointer: string): string | undefined => {
-    const value = atPointer(claims.data, pointer)
+  const textAt = (pointer: string | undefined): string | undefined => {
+    const value = pointer === undefined ? undefined : atPointer(claims.data, pointer)
     return typeof value === 'string' ? value : undefined
   }
-  const list = atPointer(claims.data, pointers.holders.list)
-  const holders = (Array.isArray(list) ? list : []).filter(isJsonObject).flatMap((holder) => {
-    const codeType = atPointer(holder, pointers.holders.codeType)
-    const code = atPointer(holder, pointers.holders.code)
-    return typeof codeType === 'string' && typeof code === 'string' ? [digests.subject(codeType, code)] : []
+  const { list, codeType, code } = pointers.holders
+  const listed = list === undefined ? [claims.data] : atPointer(claims.data, list)
+  const holders = (Array.isArray(listed) ? listed : []).filter(isJsonObject).flatMap((holder) => {
+    const [type, value] = [atPointer(holder, codeType), atPointer(holder, code)]
+    return typeof type === 'string' && typeof value === 'string' ? [digests.subject(type, value)] : []
+  })
+  const lookups = [pointers.key, ...pointers.otherKeys].flatMap((pointer) => {
+    const value = textAt(pointer)
+    return value === undefined ? [] : [digests.lookup(contract.ref, value)]
   })
   return {
     contract: contract.ref,
-    identifier: textAt(pointers.identifier) ?? claims.sub,
+    identifier: documentIdentity(textAt(pointers.identifier) ?? claims.sub),
     version: textAt(pointers.version) ?? '',
     status: pointers.statuses[textAt(pointers.status) ?? ''] ?? 'OTHER',
     statusAt: textAt(pointers.statusTime) ?? new Date(claims.iat * 1000).toISOString(),
     validTo: textAt(pointers.validTo),
-    holderKeys: [...new Set(holders)],
+    holderKeys: [...new Set([...holders, ...lookups])],
   }
 }

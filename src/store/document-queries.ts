@@ -1,13 +1,21 @@
 import { sql } from 'kysely'
 import type { Db } from './db.ts'
 
+/** Documents of one contract: all of the subject, or those with this lookup key (keyed digest). */
+export interface DocumentsWanted {
+  readonly contract: string
+  readonly lookupKey: string | undefined
+}
+
 export interface CaseQuestion {
   readonly party: string
   /** Any number of the case. */
   readonly number: string
-  /** Keyed subject: of the case and of its documents. */
-  readonly subjectKey: string
-  readonly contract: string
+  /** Keyed subject that the case must hold; undefined: whoever its subjects are. */
+  readonly subjectKey: string | undefined
+  readonly wanted: readonly DocumentsWanted[]
+  /** Contracts whose holders are codes of one person: by them a subject is known under its other codes too. */
+  readonly identifying: readonly string[]
 }
 
 export interface DocumentFound<Token = string> {
@@ -24,41 +32,73 @@ export interface DocumentFound<Token = string> {
 /** An open case of the party that holds the subject, or undefined, and then no document is looked at. */
 export interface CaseDocuments<Token = string> {
   readonly caseId: string | undefined
-  readonly documents: readonly DocumentFound<Token>[]
+  readonly subjectKeys: readonly string[]
+  /** The exchange that opened the case. */
+  readonly openedBy: { readonly contract: string; readonly token: Token } | undefined
+  /** For each that was wanted, the current documents of the subject, newest status first; one too many tells of more. */
+  readonly documents: readonly (readonly DocumentFound<Token>[])[]
 }
 
-/** More documents than this has nobody under one contract. */
-const MAX_DOCUMENTS = 50
+/** So many documents of one kind are answered at most. */
+export const MAX_DOCUMENTS = 50
 
-/** For each question its open case and the subject's current documents, newest status first. */
+/** For each question its open case and the subject's current documents. */
 export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion[]): Promise<CaseDocuments<Buffer>[]> {
-  const { rows } = await sql<{ n: number; case_id: string; documents: DocumentFound[] | null }>`
-    SELECT q.n::int, c.id AS case_id, d.documents
-    FROM unnest(${questions.map((one) => one.party)}::text[], ${questions.map((one) => one.number)}::text[],
-      ${questions.map((one) => one.subjectKey)}::text[], ${questions.map((one) => one.contract)}::text[])
-      WITH ORDINALITY AS q(party, number, subject_key, contract, n)
+  const { rows } = await sql<{
+    n: number
+    case_id: string
+    subject_keys: string[]
+    opened_by: CaseDocuments['openedBy'] | null
+    documents: DocumentFound[][]
+  }>`
+    SELECT q.n::int, c.id AS case_id, s.own AS subject_keys, o.opened_by, w.documents
+    FROM jsonb_array_elements(${JSON.stringify(questions)}::jsonb) WITH ORDINALITY AS q(v, n)
     CROSS JOIN LATERAL (
-      SELECT c.id FROM case_file c
+      SELECT c.id, c.opened_pos FROM case_file c
       WHERE c.state = 'open'
-        AND (c.case_no = q.number OR c.id IN (SELECT case_id FROM case_alias WHERE number = q.number))
-        AND EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = q.party)
-        AND EXISTS (SELECT 1 FROM case_subject s WHERE s.case_id = c.id AND s.subject_key = q.subject_key)
+        AND (c.case_no = q.v->>'number' OR c.id IN (SELECT case_id FROM case_alias WHERE number = q.v->>'number'))
+        AND EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = q.v->>'party')
+        AND (q.v->>'subjectKey' IS NULL OR EXISTS (
+          SELECT 1 FROM case_subject s WHERE s.case_id = c.id AND s.subject_key = q.v->>'subjectKey'))
       ORDER BY c.opened_pos LIMIT 1) c
     CROSS JOIN LATERAL (
-      SELECT jsonb_agg(f) AS documents FROM (
-        SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.exchange, e.iss AS issuer,
-          encode(e.token, 'hex') AS token
-        FROM document d JOIN exchange e ON e.id = d.exchange
-        WHERE d.contract = q.contract AND d.holder_keys @> ARRAY[q.subject_key]
-        ORDER BY d.status_at DESC, d.identifier LIMIT ${MAX_DOCUMENTS}) f) d`.execute(db)
+      SELECT CASE WHEN q.v->>'subjectKey' IS NOT NULL THEN ARRAY[q.v->>'subjectKey'] ELSE ARRAY(
+        SELECT subject_key FROM case_subject WHERE case_id = c.id ORDER BY subject_key) END AS own) s
+    CROSS JOIN LATERAL (
+      SELECT s.own || ARRAY(SELECT unnest(d.holder_keys) FROM document d
+        WHERE d.contract IN (SELECT jsonb_array_elements_text(q.v->'identifying'))
+          AND d.holder_keys && s.own) AS keys) k
+    LEFT JOIN LATERAL (
+      SELECT jsonb_build_object('contract', e.contract, 'token', encode(e.token, 'hex')) AS opened_by
+      FROM log l JOIN exchange e ON e.id = l.exchange
+      WHERE l.pos = c.opened_pos AND q.v->>'subjectKey' IS NULL) o ON true
+    CROSS JOIN LATERAL (
+      SELECT jsonb_agg(f.documents ORDER BY w.n) AS documents
+      FROM jsonb_array_elements(q.v->'wanted') WITH ORDINALITY AS w(v, n)
+      CROSS JOIN LATERAL (
+        SELECT coalesce(jsonb_agg(f), '[]') AS documents FROM (
+          SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.exchange, e.iss AS issuer,
+            encode(e.token, 'hex') AS token
+          FROM document d JOIN exchange e ON e.id = d.exchange
+          WHERE d.contract = w.v->>'contract' AND d.holder_keys && k.keys
+            AND (w.v->>'lookupKey' IS NULL OR d.holder_keys @> ARRAY[w.v->>'lookupKey'])
+          ORDER BY d.status_at DESC, d.identifier LIMIT ${MAX_DOCUMENTS} + 1) f) f) w`.execute(db)
   const found = new Map(rows.map((row) => [row.n, row]))
-  return questions.map((_, index) => {
+  return questions.map(({ wanted }, index) => {
     const row = found.get(index + 1)
-    return { caseId: row?.case_id, documents: (row?.documents ?? []).map(fromHex) }
+    return {
+      caseId: row?.case_id,
+      subjectKeys: row?.subject_keys ?? [],
+      openedBy: row?.opened_by ? fromHex(row.opened_by) : undefined,
+      documents: row?.documents.map((found) => found.map(fromHex)) ?? wanted.map(() => []),
+    }
   })
 }
 
-const fromHex = (found: DocumentFound): DocumentFound<Buffer> => ({ ...found, token: Buffer.from(found.token, 'hex') })
+const fromHex = <Found extends { readonly token: string }>(found: Found): Omit<Found, 'token'> & { token: Buffer } => ({
+  ...found,
+  token: Buffer.from(found.token, 'hex'),
+})
 
 export interface AccessRow<Token = string> {
   readonly iss: string

@@ -38,6 +38,7 @@ export interface DocumentRow {
   readonly statusAt: string
   /** ISO date, absent for 长期. */
   readonly validTo: string | undefined
+  /** Keyed digests of its holders and of the values that it is looked up by. */
   readonly holderKeys: readonly string[]
 }
 

@@ -18,16 +18,19 @@ export interface AccessGroup {
   readonly cases: number
 }
 
-/** Who read whose documents in a period, the most read first. */
+/** Who read whose documents in a period, the most read first; of several parts each provider is told its own. */
 export async function accessesOf(db: Db, { from, to }: Period): Promise<AccessGroup[]> {
   const { rows } = await sql<AccessGroup>`
-    SELECT e.iss AS provider, a.iss AS asker, a.contract, a.purpose, a.legal_basis, a.fields,
+    SELECT e.iss AS provider, a.iss AS asker, a.contract, a.purpose, a.legal_basis, f.fields,
       count(DISTINCT (a.iss, a.jti))::float8 AS queries, count(*)::float8 AS documents,
       count(DISTINCT a.case_id)::float8 AS cases
     FROM access_record a CROSS JOIN unnest(a.documents) AS d(exchange) JOIN exchange e ON e.id = d.exchange
+    CROSS JOIN LATERAL (
+      SELECT array_agg(g.name ORDER BY g.n) AS fields FROM unnest(a.fields) WITH ORDINALITY AS g(name, n)
+      WHERE strpos(g.name, '.') = 0 OR split_part(g.name, '.', 1) = split_part(e.contract, '@', 1)) f
     WHERE a.answered_at >= ${from} AND a.answered_at < ${to}
-    GROUP BY e.iss, a.iss, a.contract, a.purpose, a.legal_basis, a.fields
-    ORDER BY queries DESC, provider, asker, a.contract, a.purpose, a.legal_basis, a.fields`.execute(db)
+    GROUP BY e.iss, a.iss, a.contract, a.purpose, a.legal_basis, f.fields
+    ORDER BY queries DESC, provider, asker, a.contract, a.purpose, a.legal_basis, f.fields`.execute(db)
   return rows
 }
 
@@ -52,10 +55,10 @@ export async function refusalsUnder(
 }
 
 /** Who has ever brought documents under these contracts. */
-export async function providersOf(db: Db, contract: string): Promise<string[]> {
+export async function providersOf(db: Db, contracts: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ iss: string }>`
     SELECT DISTINCT e.iss FROM document d JOIN exchange e ON e.id = d.exchange
-    WHERE d.contract = ${contract} ORDER BY e.iss`.execute(db)
+    WHERE d.contract = ANY (${contracts}) ORDER BY e.iss`.execute(db)
   return rows.map(({ iss }) => iss)
 }
 

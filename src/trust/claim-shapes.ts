@@ -106,6 +106,8 @@ export const count = format('count', '须为非负整数', 'must be an integer, 
 
 const isCount = (value: Json): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 
+export const flag = format('boolean', '须为布尔值', 'must be true or false', (value) => typeof value === 'boolean')
+
 export const jsonObject = format('object', '须为 JSON 对象', 'must be a JSON object', isJsonObject)
 
 export const uuid = matching(

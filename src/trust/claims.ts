@@ -1,12 +1,12 @@
 import { HubError, type Violation, violated } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import { ORIGINS, type Origin } from '#kernel/origin.ts'
+import { ANSWER_DOCUMENT, type AnswerDocument, PART_VERDICT, type PartVerdict } from './answer-claims.ts'
 import {
   anyText,
   closed,
   contractName,
   count,
-  dateOrNull,
   digest,
   errorCode,
   httpMethod,
@@ -110,21 +110,11 @@ interface RefusalClaims extends Registered {
   readonly problem: { readonly code: string; readonly status: number; readonly violations: readonly Violation[] }
 }
 
-export interface AnswerDocument {
-  readonly document: string
-  readonly data: JsonObject
-  readonly issuer: string
-  readonly originalDigest: string
-  readonly proof: 'issuer' | 'hub'
-  readonly status: string
-  /** Last day of validity, YYYY-MM-DD; null when there is none (长期). */
-  readonly validTo: string | null
-}
-
 interface AnswerClaims extends Expiring {
   readonly of: { readonly iss: string; readonly jti: string; readonly tokenDigest: string }
   readonly asOf: number
   readonly documents: readonly AnswerDocument[]
+  readonly parts: readonly PartVerdict[]
 }
 
 interface ClaimsByType {
@@ -216,20 +206,8 @@ const CLAIM_SETS: { readonly [T in TokenType]: Shape } = {
       closed<AnswerClaims['of']>({ iss: required(partyId), jti: required(jti), tokenDigest: required(digest) }),
     ),
     asOf: required(numericDate),
-    documents: required(
-      listOf(
-        closed<AnswerDocument>({
-          document: required(text(128)),
-          data: required(jsonObject),
-          issuer: required(partyId),
-          originalDigest: required(digest),
-          proof: required(oneOf(['issuer', 'hub'])),
-          status: required(text(32)),
-          validTo: required(dateOrNull),
-        }),
-        1000,
-      ),
-    ),
+    documents: required(listOf(ANSWER_DOCUMENT, 1000)),
+    parts: required(listOf(PART_VERDICT, 16)),
   }),
 }
 

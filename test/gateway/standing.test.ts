@@ -97,7 +97,7 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
         findCaseDocuments: async (question: CaseQuestion) => {
           await meanwhile()
           const [found] = await openedDocuments(hub.core.db, hub.core.vault, [question])
-          return found ?? { caseId: undefined, documents: [] }
+          return found ?? { caseId: undefined, subjectKeys: [], openedBy: undefined, documents: [] }
         },
         recordAccess: async (row: AccessRow) => {
           const [outcome] = await sealedAccesses(hub.core.db, hub.core.vault, [row])

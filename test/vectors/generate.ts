@@ -89,6 +89,7 @@ function vectorOf(typ: TokenType, keys: Keys, exchangeDigest: string, queryDiges
         of: { iss: keys.ed25519.party, jti: exchange['jti'], tokenDigest: queryDigest },
         asOf: HUB_TIME,
         documents: [{ ...DOCUMENT, originalDigest: exchangeDigest }],
+        parts: [{ document: DOCUMENT.document, verdict: DOCUMENT.verdict, documents: 1, complete: true }],
       },
     },
   }
@@ -130,6 +131,7 @@ const DOCUMENT = {
   issuer: 'market-regulation.vectors',
   proof: 'hub',
   status: 'ACTIVE',
+  verdict: 'valid',
   validTo: null,
 }
 

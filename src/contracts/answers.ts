@@ -1,0 +1,81 @@
+import type { Violation } from '#kernel/errors.ts'
+import type { JsonObject } from '#kernel/json.ts'
+import type { AnswerPart, Answers, Condition, Contract } from './contract.ts'
+import { compileRule, factsFor } from './rules.ts'
+import { fileFault } from './schema-files.ts'
+import { subschemaAt } from './schema-walk.ts'
+
+/** `answers` as the contract file has it, its CEL still text. */
+export interface AnswersSource extends Omit<Answers, 'parts'> {
+  readonly parts: readonly AnswerPart<string>[]
+}
+
+/** Compiles the expressions of each part; what does not compile goes to `faults`. */
+export function compileAnswers(file: string, source: AnswersSource, faults: Violation[]): Answers {
+  const parts = source.parts.map(({ where, conditions, computed, ...part }, i): AnswerPart => {
+    const compiled = (text: string, at: string): Condition =>
+      compileCondition(file, `/answers/parts/${i}${at}`, text, faults)
+    return {
+      ...part,
+      ...(where === undefined ? {} : { where: compiled(where, '/where') }),
+      conditions: conditions.map(({ id, expression }, n) => ({
+        id,
+        expression: compiled(expression, `/conditions/${n}`),
+      })),
+      computed: computed.map(({ name, expression }, n) => ({
+        name,
+        expression: compiled(expression, `/computed/${n}`),
+      })),
+    }
+  })
+  return { ...source, parts }
+}
+
+const NEVER: Condition = () => false
+
+function compileCondition(file: string, at: string, expression: string, faults: Violation[]): Condition {
+  const message = { zh: '', en: '' }
+  const rule = compileRule({ id: at, severity: 'error', stage: 'ingress', expression, pointer: '', message })
+  if ('judge' in rule) return (input) => rule.judge(factsFor([rule], input)) === 'kept'
+  for (const why of rule) {
+    faults.push(fileFault(file, at, 'cel', `CEL 无法编译：${why}`, `CEL does not compile: ${why}`))
+  }
+  return NEVER
+}
+
+/** What only the whole set shows: each part names a document contract that exists, once, and fields that it has. */
+export function answerFaults(
+  file: string,
+  { parts }: AnswersSource,
+  contracts: ReadonlyMap<string, Contract>,
+): Violation[] {
+  const faults: Violation[] = []
+  const names = parts.map(({ document }) => nameOf(document))
+  parts.forEach((part, i) => {
+    const at = `/answers/parts/${i}`
+    const { document, schemaDocument } = contracts.get(part.document) ?? {}
+    if (document === undefined || schemaDocument === undefined) {
+      const en = 'there is no contract of kind document with this name'
+      faults.push(fileFault(file, `${at}/document`, 'answers', '没有这个证照类（document）合同', en))
+      return
+    }
+    if (names.indexOf(nameOf(part.document)) !== i) {
+      faults.push(
+        fileFault(file, `${at}/document`, 'answers', '同一证照只能有一个部分', 'a document has one part only'),
+      )
+    }
+    part.fields.forEach((field, n) => {
+      if (isField(part, schemaDocument, field)) return
+      const en = `the document has no such member: ${field}`
+      faults.push(fileFault(file, `${at}/fields/${n}`, 'answers', `证照没有成员 ${field}`, en))
+    })
+  })
+  return faults
+}
+
+function isField(part: AnswerPart<string>, schema: JsonObject, field: string): boolean {
+  if (part.computed.some(({ name }) => name === field)) return true
+  return (part.gives === 'match' && field === 'matched') || subschemaAt(schema, `/${field}`) !== undefined
+}
+
+const nameOf = (ref: string): string => ref.slice(0, ref.lastIndexOf('@'))

@@ -1,0 +1,80 @@
+import type { JsonObject } from '#kernel/json.ts'
+import {
+  closed,
+  contractName,
+  count,
+  dateOrNull,
+  digest,
+  flag,
+  jsonObject,
+  listOf,
+  oneOf,
+  optional,
+  partyId,
+  required,
+  text,
+} from './claim-shapes.ts'
+
+/** What a reader is to make of a document. */
+const VERDICTS = [
+  'valid',
+  'expired',
+  'suspended',
+  'revoked',
+  'cancelled',
+  'withdrawn',
+  'transferred-out',
+  'other',
+  'replaced',
+  'insufficient',
+  'disputed',
+  'not-found',
+] as const
+export type Verdict = (typeof VERDICTS)[number]
+
+/** One part of the answer: what the documents under one contract come to. */
+export interface PartVerdict {
+  readonly document: string
+  /** `valid` when one of them is, else that of the newest. */
+  readonly verdict: Verdict
+  /** How many are answered. */
+  readonly documents: number
+  /** False when there are more than are answered. */
+  readonly complete: boolean
+  /** For verifications: whether there is one as asked. */
+  readonly matched?: boolean
+}
+
+export interface AnswerDocument {
+  readonly document: string
+  readonly data: JsonObject
+  readonly issuer: string
+  readonly originalDigest: string
+  readonly proof: 'issuer' | 'hub'
+  readonly status: string
+  readonly verdict: Verdict
+  /** Conditions of the contract that it does not meet. */
+  readonly unmet?: readonly string[]
+  /** Last day of validity, YYYY-MM-DD; null when there is none (长期). */
+  readonly validTo: string | null
+}
+
+export const ANSWER_DOCUMENT = closed<AnswerDocument>({
+  document: required(text(128)),
+  data: required(jsonObject),
+  issuer: required(partyId),
+  originalDigest: required(digest),
+  proof: required(oneOf(['issuer', 'hub'])),
+  status: required(text(32)),
+  verdict: required(oneOf(VERDICTS)),
+  unmet: optional(listOf(text(64), 10)),
+  validTo: required(dateOrNull),
+})
+
+export const PART_VERDICT = closed<PartVerdict>({
+  document: required(contractName),
+  verdict: required(oneOf(VERDICTS)),
+  documents: required(count),
+  complete: required(flag),
+  matched: optional(flag),
+})
