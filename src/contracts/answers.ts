@@ -46,11 +46,14 @@ function compileCondition(file: string, at: string, expression: string, faults: 
 /** What only the whole set shows: each part names a document contract that exists, once, and fields that it has. */
 export function answerFaults(
   file: string,
-  { parts }: AnswersSource,
+  { parts, needs }: AnswersSource,
   contracts: ReadonlyMap<string, Contract>,
 ): Violation[] {
   const faults: Violation[] = []
   const names = parts.map(({ document }) => nameOf(document))
+  if (needs !== undefined && !parts.some(({ document }) => document === needs)) {
+    faults.push(fileFault(file, '/answers/needs', 'answers', '没有这个部分', 'there is no such part'))
+  }
   parts.forEach((part, i) => {
     const at = `/answers/parts/${i}`
     const { document, schemaDocument } = contracts.get(part.document) ?? {}
@@ -63,6 +66,10 @@ export function answerFaults(
       faults.push(
         fileFault(file, `${at}/document`, 'answers', '同一证照只能有一个部分', 'a document has one part only'),
       )
+    }
+    if (part.applicantName !== undefined && subschemaAt(schemaDocument, part.applicantName) === undefined) {
+      const en = `the document has nothing at ${part.applicantName}`
+      faults.push(fileFault(file, `${at}/applicantName`, 'answers', `证照中没有 ${part.applicantName}`, en))
     }
     part.fields.forEach((field, n) => {
       if (isField(part, schemaDocument, field)) return

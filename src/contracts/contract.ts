@@ -84,6 +84,8 @@ export interface Answers {
    * the case, or the person of the session, without naming them.
    */
   readonly subject?: { readonly codeTypeCode: string; readonly code: string }
+  /** Unless this part is valid, all others are withheld. */
+  readonly needs?: string
   readonly parts: readonly AnswerPart[]
   readonly purposes: readonly string[]
   readonly legalBases: readonly string[]

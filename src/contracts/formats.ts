@@ -78,6 +78,15 @@ export function residentIdOf18(digits15: string): string {
   return `${body}${ID_CHECKS.charAt(sum % 11)}`
 }
 
+/** A number in an old register: 18 characters, or the 15 digits that were valid until 2013. */
+export function registerIdFault(value: string, nowMs: number): Bilingual | undefined {
+  if (value.length !== 15) return residentIdFault(value, nowMs)
+  const letter = value.search(/\D/)
+  if (letter >= 0) return fault(`第 ${letter + 1} 位应为数字`, `character ${letter + 1} must be a digit`)
+  const born = realDateMs(`19${value.slice(6, 12)}`)
+  return born === undefined ? fault('第 7–12 位不是真实日期', 'characters 7–12 are not a real date') : undefined
+}
+
 function realDateMs(yyyymmdd: string): number | undefined {
   const [year, month, day] = [yyyymmdd.slice(0, 4), yyyymmdd.slice(4, 6), yyyymmdd.slice(6)].map(Number)
   const date = new Date(0)
@@ -191,6 +200,7 @@ export function propertyCertificateFault(value: string): Bilingual | undefined {
 export const FORMAT_CHECKS: Readonly<Record<string, FormatCheck>> = Object.freeze({
   uscc: usccFault,
   'resident-id': (value: string) => residentIdFault(value, Date.now()),
+  'resident-id-or-15': (value: string) => registerIdFault(value, Date.now()),
   'certificate-identifier': certificateIdentifierFault,
   'division-code': divisionCodeFault,
   'property-unit': propertyUnitFault,

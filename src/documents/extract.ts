@@ -1,9 +1,9 @@
-import type { AnswerPart } from '#contracts/contract.ts'
+import type { AnswerPart, Answers } from '#contracts/contract.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { type DocumentFound, MAX_DOCUMENTS } from '#store/document-queries.ts'
 import type { AnswerDocument, PartVerdict, Verdict } from '#trust/answer-claims.ts'
-import { minimise, statusAt, textAt } from './minimise.ts'
+import { fieldsOf, minimise, statusAt, textAt } from './minimise.ts'
 
 export interface ExtractInput {
   /** Of the query. */
@@ -32,8 +32,28 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
   OTHER: 'other',
 }
 
-/** What one part of a query answers: a verdict and granted members of each document, and one verdict of them all. */
-export function extractPart(
+/** What each part of a query answers; `granted`: fields as grants write them. */
+export function extractParts(
+  input: ExtractInput,
+  { parts, needs }: Answers,
+  found: readonly (readonly DocumentFound[])[],
+  granted: readonly string[],
+): PartExtract[] {
+  const extracts = parts.map((part, index) =>
+    extractPart(input, part, found[index] ?? [], fieldsOf(part, parts, granted)),
+  )
+  const isMet = needs === undefined || extracts.some(({ verdict: v }) => v.document === needs && v.verdict === 'valid')
+  return isMet ? extracts : extracts.map((one) => (one.verdict.document === needs ? one : withheld(one)))
+}
+
+const withheld = ({ verdict: { document } }: PartExtract): PartExtract => ({
+  verdict: { document, verdict: 'withheld', documents: 0, complete: true },
+  documents: [],
+  exchanges: [],
+})
+
+/** A verdict and granted members of each document, and one verdict of them all. */
+function extractPart(
   input: ExtractInput,
   part: AnswerPart,
   found: readonly DocumentFound[],

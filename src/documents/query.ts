@@ -14,10 +14,10 @@ import { type QueryClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
 import { requireProvableBasis } from './basis.ts'
 import { capReached, capsOf } from './caps.ts'
-import { extractPart } from './extract.ts'
+import { extractParts } from './extract.ts'
 import { grantFor } from './grants.ts'
 import { type JudgeDeps, judgeQuery } from './judge-query.ts'
-import { fieldsOf, shanghaiDay, textAt } from './minimise.ts'
+import { shanghaiDay, textAt } from './minimise.ts'
 import { inCase, type Occasion, type OccasionDeps } from './occasion.ts'
 
 export interface QueryDeps extends JudgeDeps, OccasionDeps {
@@ -91,9 +91,7 @@ async function answer(
     claimsOf: deps.claimsOf,
     applicants: applicantsOf(deps, occasion),
   }
-  const extracts = answers.parts.map((part, index) =>
-    extractPart(input, part, occasion.documents[index] ?? [], fieldsOf(part, answers.parts, fields)),
-  )
+  const extracts = extractParts(input, answers, occasion.documents, fields)
   const [subjectKey = ''] = occasion.subjectKeys
   const now = numericDate(nowMs)
   const signed = deps.signer.sign('answer+jwt', {

@@ -79,9 +79,9 @@ const PARTIES = z.strictObject({
   ),
 })
 
-const messages = z.array(
-  z.strictObject({ sender: partyId, obo: partyId.optional(), data: z.record(z.string(), z.json()) }),
-)
+const message = z.strictObject({ sender: partyId, obo: partyId.optional(), data: z.record(z.string(), z.json()) })
+const messages = z.array(message)
+const DOCUMENTS = z.strictObject({ documents: z.array(message.extend({ contract: contractRef })) })
 const LICENCES = z.strictObject({ licences: messages })
 const APPLICATIONS = z.strictObject({ applications: messages })
 const RESULTS = z.strictObject({ results: messages })
@@ -107,6 +107,8 @@ export interface SeedData {
   readonly mandates: readonly SeedMandate[]
   readonly grants: readonly SeedGrant[]
   readonly licences: readonly SeedMessage[]
+  /** Documents under several contracts. */
+  readonly documents: readonly (SeedMessage & { readonly contract: string })[]
   readonly applications: readonly SeedMessage[]
   readonly results: readonly SeedMessage[]
 }
@@ -118,14 +120,16 @@ export function readSeeds(dir: string): SeedData {
   const areas = readYamlFile(dir, 'utility-areas.yaml', UTILITY_AREAS, faults)
   const register = readYamlFile(dir, 'parties.yaml', PARTIES, faults)
   const licences = readYamlFile(dir, 'licences.yaml', LICENCES, faults)
+  const documents = readYamlFile(dir, 'documents.yaml', DOCUMENTS, faults)
   const applications = readYamlFile(dir, 'applications.yaml', APPLICATIONS, faults)
   const results = readYamlFile(dir, 'results.yaml', RESULTS, faults)
-  if (divisions && areas && register && licences && applications && results) {
+  if (divisions && areas && register && licences && documents && applications && results) {
     const seeds: SeedData = {
       divisions: divisions.divisions,
       utilityAreas: { areas: areas.areas, overrides: areas.overrides },
       ...register,
       ...licences,
+      ...documents,
       ...applications,
       ...results,
     }
@@ -180,7 +184,7 @@ function brokenReferences(seeds: SeedData): Violation[] {
   seeds.grants.forEach((grant, i) => {
     known(parties, grant.party, 'parties.yaml', `/grants/${i}/party`)
   })
-  for (const list of ['licences', 'applications', 'results'] as const) {
+  for (const list of ['licences', 'documents', 'applications', 'results'] as const) {
     seeds[list].forEach((message, i) => {
       known(parties, message.sender, `${list}.yaml`, `/${list}/${i}/sender`)
       known(parties, message.obo, `${list}.yaml`, `/${list}/${i}/obo`)

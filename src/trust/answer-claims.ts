@@ -28,6 +28,7 @@ const VERDICTS = [
   'replaced',
   'insufficient',
   'disputed',
+  'withheld',
   'not-found',
 ] as const
 export type Verdict = (typeof VERDICTS)[number]
