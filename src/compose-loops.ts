@@ -6,6 +6,7 @@ import { createRelay, RELAY_LANES } from '#delivery/relay.ts'
 import { routeStep } from '#delivery/routing.ts'
 import { sweepStep } from '#delivery/sweeper.ts'
 import { statementStep } from '#documents/statements.ts'
+import { statusFeedStep } from '#documents/status-feed.ts'
 import { aliasesIn, subjectKeysIn } from '#exchange/digests.ts'
 import { type Loop, startLoop } from '#kernel/loop.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
@@ -110,6 +111,7 @@ function startRelay(
   start('outcomes', POLL_MS, () => outcomeStep(db, logReader(core.vault, log), fault))
   start('sweeper', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : sweep(core)))
   start('statements', STATEMENTS_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : state(core)))
+  start('document-status', POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : feed(core)))
   return {
     async stop() {
       await relay.idle()
@@ -138,6 +140,17 @@ const state = (core: Core): Promise<number> =>
     hubId: core.config.hubId,
     signer: core.keyRing.signer,
     acceptOwn: (token) => acceptOwn(core, token),
+  })
+
+const feed = (core: Core): Promise<number> =>
+  statusFeedStep({
+    ...core,
+    hubId: core.config.hubId,
+    signer: core.keyRing.signer,
+    ...logReader(core.vault, core.log),
+    acceptOwn: (token) => acceptOwn(core, token),
+    onUnusual: ({ id, contract, old_status: from, status: to }) =>
+      core.log({ level: 'warn', message: 'unusual change of a document', fields: { change: id, contract, from, to } }),
   })
 
 async function acceptOwn(core: Core, token: string): Promise<void> {

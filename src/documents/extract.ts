@@ -106,7 +106,7 @@ function extract(
   const status = statusAt(row.status, row.valid_to, nowMs)
   const judged = { data, claims, nowMs }
   const unmet = part.conditions.filter(({ expression }) => !expression(judged)).map(({ id }) => id)
-  const standing = VERDICTS[status] ?? 'other'
+  const standing = row.replaced && status === 'ACTIVE' ? 'replaced' : (VERDICTS[status] ?? 'other')
   const verdict = standing === 'valid' && unmet.length > 0 ? 'insufficient' : standing
   const computed = part.computed.map(({ name, expression }): [string, Json] => [
     name,

@@ -27,6 +27,8 @@ export interface DocumentFound<Token = string> {
   readonly issuer: string
   /** Sealed in the store. */
   readonly token: Token
+  /** Another document takes its place; what its issuer says of it later counts more. */
+  readonly replaced: boolean
 }
 
 /** An open case of the party that holds the subject, or undefined, and then no document is looked at. */
@@ -78,7 +80,8 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
       CROSS JOIN LATERAL (
         SELECT coalesce(jsonb_agg(f), '[]') AS documents FROM (
           SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.exchange, e.iss AS issuer,
-            encode(e.token, 'hex') AS token
+            encode(e.token, 'hex') AS token, EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
+              AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced
           FROM document d JOIN exchange e ON e.id = d.exchange
           WHERE d.contract = w.v->>'contract' AND d.holder_keys && k.keys
             AND (w.v->>'lookupKey' IS NULL OR d.holder_keys @> ARRAY[w.v->>'lookupKey'])

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { PROJECT_ROOT } from '#compose.ts'
-import type { JsonObject } from '#kernel/json.ts'
+import type { Json, JsonObject } from '#kernel/json.ts'
 import { readSeeds, type SeedMessage } from '#parties/seed-files.ts'
 import type { Message } from '../support/hub.ts'
 
@@ -36,10 +36,11 @@ export function application(
     readonly division?: string
     readonly aliases?: readonly Alias[]
     readonly applicant?: string
+    readonly resident?: { readonly name: string; readonly idNumber: string }
   } = {},
 ): Message {
   const message = first(seeds.applications)
-  const { utility = 'state-grid-east', division = '150402', aliases = [], applicant } = options
+  const { utility = 'state-grid-east', division = '150402', aliases = [], applicant, resident } = options
   const own = { scheme: 'application-no', issuer: utility, number: applicationNo }
   const { approvalGroup: _group, ...data } = message.data
   const person = data['applicant'] as JsonObject
@@ -51,7 +52,11 @@ export function application(
       applicationNo,
       divisionCode: division,
       aliases: [own, ...aliases.map((alias) => ({ ...alias }))],
-      applicant: applicant === undefined ? person : { ...person, idNumber: applicant },
+      applicant: {
+        ...person,
+        ...(applicant === undefined ? {} : { idNumber: applicant }),
+        ...(resident === undefined ? {} : { ...resident, idTypeCode: '111' }),
+      },
     },
   }
 }
@@ -63,6 +68,36 @@ export function licence(uscc: string, data: JsonObject = {}): Message {
   const message = seeds.licences.find((one) => one.data['certificateNumber'] === uscc)
   if (message === undefined) throw new Error(`no seeded licence ${uscc}`)
   return { contract: 'business-licence@1', sub: uscc, data: { ...message.data, ...data } }
+}
+
+/** A seeded document by its contract and certificate number, with other members; undefined leaves one out. */
+export function documentOf(
+  contract: string,
+  certificateNumber: string,
+  change: Readonly<Record<string, Json | undefined>> = {},
+): Message {
+  const message = seeds.documents.find(
+    (one) => one.contract === contract && one.data['certificateNumber'] === certificateNumber,
+  )
+  if (message === undefined) throw new Error(`no seeded ${contract} ${certificateNumber}`)
+  const data = JSON.parse(JSON.stringify({ ...message.data, ...change })) as JsonObject
+  return { contract, sub: String(data['certificateIdentifier']), data }
+}
+
+/** Who publishes under each document contract. */
+export const PUBLISHERS: Readonly<Record<string, string>> = {
+  'business-licence@1': 'market-regulation-nmg',
+  'identity-card@1': 'public-security-nmg',
+  'property-certificate@1': 'natural-resources-nmg',
+  'property-registration-proof@1': 'natural-resources-nmg',
+}
+
+/** What a query states beside its contract, subject and case. */
+export const STATED = {
+  purpose: 'power-connection',
+  legalBasis: 'duty',
+  item: '11150000MB0000000X2000199001000',
+  operator: 'staff-0042',
 }
 
 export function acknowledgement(delivery: string, outcome: JsonObject = {}): Message {
