@@ -5,10 +5,13 @@ import {
   certificateCheckPasses,
   certificateIdentifierFault,
   divisionCodeFault,
+  documentIdentity,
   FORMAT_CHECKS,
   propertyCertificateFault,
   propertyUnitFault,
+  registerIdFault,
   residentIdFault,
+  residentIdOf18,
   usccFault,
   usccOrganisationPasses,
 } from '#contracts/formats.ts'
@@ -177,5 +180,38 @@ describe('other formats', () => {
         }
       }),
     )
+  })
+})
+
+describe('numbers in old registers', () => {
+  test('15 digits pass, and 18 characters as ever', () => {
+    expect(registerIdFault('150402511203001', NOW)).toBeUndefined()
+    expect(registerIdFault('15010219900101006x', NOW)).toBeUndefined()
+  })
+
+  test.each([
+    ['150402511303001', 'not a real date'],
+    ['15040251120300A', 'character 15 must be a digit'],
+    ['150102199001010018', 'check character 18 is wrong'],
+    ['1504025112030', 'must have 18 characters'],
+  ])('%s is refused: %s', (number, reason) => {
+    expect(registerIdFault(number, NOW)?.en).toContain(reason)
+  })
+
+  test('the number of 18 characters has the century and the check', () => {
+    expect(residentIdOf18('150402511203001')).toBe('150402195112030010')
+    expect(residentIdFault(residentIdOf18('110105491231002'), NOW)).toBeUndefined()
+  })
+})
+
+describe('what all versions of a document share', () => {
+  test('is the identifier without version and check character, in capitals', () => {
+    const stem = `${ROOT}11100000MB0143028R001.1115010001150T0187.20260000000000000001`
+    expect(documentIdentity(`${stem}.001.S`)).toBe(stem)
+    expect(documentIdentity(`${stem}.002.x`.toLowerCase())).toBe(stem)
+  })
+
+  test('is the whole of an identifier of another form', () => {
+    expect(documentIdentity('CF-FC-1998-000123')).toBe('CF-FC-1998-000123')
   })
 })

@@ -96,6 +96,13 @@ describe('loadContracts', () => {
     ['delivery-ack', 'owner: dianqiao', 'owner: dianqiao\nowner: other', '', 'yaml'],
     ['delivery-ack', 'zh: 投递签收', 'zh: &a 投递签收, jp: *a', '', 'yaml'],
     ['business-licence', 'code: /code}', 'code: /number}', '/document/holders/code', 'pointer'],
+    ['resident-bundle', 'needs: identity-assertion@1', 'needs: business-licence@1', '/answers/needs', 'answers'],
+    ['resident-bundle', 'data.assuranceLevel >= 4', 'data.assuranceLevel >=', '/answers/parts/0/conditions/0', 'cel'],
+    ['property-verification', 'data.proofKind ==', 'data.proofKind = ', '/answers/parts/1/where', 'cel'],
+    ['property-verification', 'key: /property', 'key: /proof', '/answers/parts/0/key', 'pointer'],
+    ['identity-verification', '/holders/0/name', '/holders/0/title', '/answers/parts/0/applicantName', 'answers'],
+    ['identity-verification', 'fields: [matched]', 'fields: [match]', '/answers/parts/0/fields/0', 'answers'],
+    ['one-licence-bundle', 'property-certificate@1', 'business-licence@1', '/answers/parts/1/document', 'answers'],
     ['business-licence-query', 'entityName', 'entityname', '/answers/parts/0/fields/15', 'answers'],
     [
       'business-licence-query',
