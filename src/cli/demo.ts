@@ -13,6 +13,13 @@ import {
   samePushAgain,
 } from './demo/acts.ts'
 import { busDoor } from './demo/bus-door.ts'
+import {
+  oneLicenceBundle,
+  propertyVerified,
+  publishDocuments,
+  residentBundle,
+  suspendedLicence,
+} from './demo/documents.ts'
 import { makeTopics, type RealBackends, startBackends, untilBusReads } from './demo/real.ts'
 import { refusals } from './demo/refusals.ts'
 import { openScenario } from './demo/scenario.ts'
@@ -61,12 +68,17 @@ export async function demo({ json, real }: DemoOptions): Promise<number> {
 async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promise<void> {
   const scenario = openScenario(hub, stage)
   await publishLicences(scenario)
+  await publishDocuments(scenario)
   await resultsFindTheirUtility(scenario)
   await platformPulls(scenario)
   await resultBeforeApplication(scenario)
   await samePushAgain(scenario)
   await peerRecovers(scenario)
   await licenceFetch(scenario)
+  await oneLicenceBundle(scenario)
+  await residentBundle(scenario)
+  await propertyVerified(scenario)
+  await suspendedLicence(scenario)
   await busDoor(scenario)
   await refusals(scenario)
 }

@@ -113,8 +113,8 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = Object.freeze({
   'inner-mongolia-power': jsonDialect({
     receiptPrefix: 'NMDL',
     effectKeyHeader: 'x-msg-id',
-    paths: ['/mktg/esb/SPJG', '/mktg/esb/YDSQ'],
-    references: ['/BODY/SQBH', '/BODY/BJBH'],
+    paths: ['/mktg/esb/SPJG', '/mktg/esb/YDSQ', '/mktg/esb/ZZZT'],
+    references: ['/BODY/SQBH', '/BODY/BJBH', '/BODY/TZBH'],
     reply: (outcome, receiptNo) => {
       const { code, message } = INNER_MONGOLIA_POWER[outcome]
       const head = { RETCODE: code, RETMSG: message, ...(receiptNo === undefined ? {} : { JSLSH: receiptNo }) }

@@ -49,6 +49,8 @@ export interface PartyClient {
   ask(input: QueryInput): Promise<HubAnswer>
   /** GET with a fresh request token. */
   get(path: string): Promise<{ status: number; body: JsonObject }>
+  /** Whether a key of the hub signed this token. */
+  verifies(token: string): Promise<boolean>
   /** Proves to the hub that this party has the private half of its key. */
   prove(): Promise<{ status: number; body: JsonObject }>
 }
@@ -87,6 +89,11 @@ export async function openPartyClient(hubUrl: string, hubId: string, id: string,
     ask: (input) =>
       post('/v1/queries', signer.sign('query+jwt', { ...registered(LIFE_SECONDS), ...PURPOSE, ...present(input) })),
     get: (path) => request('GET', path),
+    verifies: (token) =>
+      compactVerify(token, hub.keys).then(
+        () => true,
+        () => false,
+      ),
     prove: () => request('POST', '/v1/keys/proof'),
   }
 }
