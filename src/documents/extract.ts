@@ -32,18 +32,22 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
   OTHER: 'other',
 }
 
-/** What each part of a query answers; `granted`: fields as grants write them. */
+/** What each part of a query answers; `granted`: fields as grants write them. A part without any is not answered. */
 export function extractParts(
   input: ExtractInput,
   { parts, needs }: Answers,
   found: readonly (readonly DocumentFound[])[],
   granted: readonly string[],
 ): PartExtract[] {
-  const extracts = parts.map((part, index) =>
-    extractPart(input, part, found[index] ?? [], fieldsOf(part, parts, granted)),
-  )
-  const isMet = needs === undefined || extracts.some(({ verdict: v }) => v.document === needs && v.verdict === 'valid')
-  return isMet ? extracts : extracts.map((one) => (one.verdict.document === needs ? one : withheld(one)))
+  const extracts = parts.map((part, index) => {
+    const fields = fieldsOf(part, parts, granted)
+    return { isAsked: fields.length > 0, extract: extractPart(input, part, found[index] ?? [], fields) }
+  })
+  const needed = extracts.find(({ extract: { verdict } }) => verdict.document === needs)?.extract
+  const isMet = needed === undefined || needed.verdict.verdict === 'valid'
+  return extracts
+    .filter(({ isAsked }) => isAsked)
+    .map(({ extract: one }) => (isMet || one === needed ? one : withheld(one)))
 }
 
 const withheld = ({ verdict: { document } }: PartExtract): PartExtract => ({

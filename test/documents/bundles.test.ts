@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { JsonObject } from '#kernel/json.ts'
+import { accessesOf } from '#store/statement-queries.ts'
 import { application, documentOf, licence, newNumber, PUBLISHERS, STATED } from '../gateway/messages.ts'
 import { withDatabase } from '../support/database.ts'
 import { type Answer, at, type Message, openTestHub, type TestHub, type TestParty } from '../support/hub.ts'
@@ -87,6 +88,24 @@ withDatabase('queries for several documents', (databaseUrl) => {
       const fields = ['business-licence.entityName', 'property-certificate.currentOwner']
       const { documents } = await answered(await ask('one-licence-bundle@1', COMPANY, cases.company, { fields }))
       expect(documents.map(({ data }) => Object.keys(data as JsonObject))).toEqual([['entityName'], ['currentOwner']])
+    })
+
+    test('does not answer a document of which no field is asked for, and tells each provider its own fields', async () => {
+      const one = ['business-licence.entityName', 'business-licence.status']
+      const two = ['business-licence.entityName', 'property-certificate.matched']
+      await sql`DELETE FROM access_record`.execute(hub.core.db)
+      const { documents, parts } = await answered(
+        await ask('one-licence-bundle@1', COMPANY, cases.company, { fields: one }),
+      )
+      expect(verdicts(documents)).toEqual([['business-licence@1', 'valid']])
+      expect(verdicts(parts)).toEqual([['business-licence@1', 'valid']])
+      await answered(await ask('one-licence-bundle@1', COMPANY, cases.company, { fields: two }))
+      const groups = await accessesOf(hub.core.db, { from: new Date(0), to: new Date(Date.now() + 1_000) })
+      expect(groups.map(({ provider, fields }) => [provider, ...fields]).toSorted()).toEqual([
+        ['market-regulation-nmg', 'business-licence.entityName'],
+        ['market-regulation-nmg', ...one],
+        ['natural-resources-nmg', 'property-certificate.matched'],
+      ])
     })
 
     test.each([
@@ -307,6 +326,15 @@ withDatabase('queries for several documents', (databaseUrl) => {
       ])
       expect(documents).toHaveLength(1)
       expect(documents[0]).toMatchObject({ verdict: 'insufficient', unmet: [unmet] })
+    })
+
+    test('withholds the rest also from who does not ask about the assertion itself', async () => {
+      const message = assertion({ assuranceLevel: 2 })
+      await publish(message, 'public-security-nmg')
+      const fields = ['property-certificate.matched']
+      const answer = await answered(await ask('resident-bundle@1', message.sub, cases.resident, { fields }))
+      expect(answer.documents).toEqual([])
+      expect(verdicts(answer.parts)).toEqual([['property-certificate@1', 'withheld']])
     })
 
     test('an assertion of somebody else, and one that was revoked, open nothing', async () => {

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { logReader } from '#compose-vault.ts'
 import { claimsOf } from '#delivery/outcomes.ts'
-import { statusFeedStep } from '#documents/status-feed.ts'
+import { type StatusFeedDeps, statusFeedStep } from '#documents/status-feed.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
 import type { JsonObject } from '#kernel/json.ts'
@@ -71,13 +71,14 @@ withDatabase('who fetched a document', (databaseUrl) => {
     }
   }
 
-  const step = (fault?: FaultPoint, acceptOwn = accept): Promise<number> =>
+  const step = (fault?: FaultPoint, acceptOwn = accept, onUnusual?: StatusFeedDeps['onUnusual']): Promise<number> =>
     statusFeedStep({
       ...hub.core,
       hubId: 'dianqiao',
       ...logReader(hub.core.vault, hub.core.log),
       acceptOwn,
       ...(fault === undefined ? {} : { fault }),
+      ...(onUnusual === undefined ? {} : { onUnusual }),
     })
   const accept = async (token: string): Promise<void> => {
     const result = await hub.core.accept(token)
@@ -150,6 +151,9 @@ withDatabase('who fetched a document', (databaseUrl) => {
     await publish(uscc, version(2, '03'))
     await feed()
     await publish(uscc, version(3, '01'))
+    const unusual: string[] = []
+    await step(undefined, accept, ({ old_status, status }) => unusual.push(`${old_status} ${status}`))
+    expect(unusual).toEqual(['REVOKED ACTIVE'])
     await feed()
     for (const [utility, jti] of jtis) {
       expect((await told(utility, jti)).map(({ status, unusual }) => [status, unusual])).toEqual([
