@@ -68,7 +68,7 @@ export async function statusFeedStep(deps: StatusFeedDeps): Promise<number> {
       entries.map(({ exchange }) => exchange),
     )
     for (const change of changes) if (isUnusual(change.old_status, change.status)) deps.onUnusual?.(change)
-    fault('status-feed.before-commit')
+    fault('feed.before-commit')
   })
   await noteLateFetches(db, LOOK_AGAIN_MS)
   return passed + (await sendNotices(deps))
@@ -107,7 +107,7 @@ async function sendNotices(deps: StatusFeedDeps): Promise<number> {
       originalDigest: digestIn(receipts.get(exchange) ?? ''),
     }))
     await deps.acceptOwn(noticeOf(deps, notice, queries))
-    fault('status-feed.before-mark')
+    fault('feed.before-mark')
     await markNoticed(db, notice)
   }
   return due.length

@@ -133,7 +133,7 @@ function row(identifier: string, status: DocumentRow['status']): ExchangeRow {
     orderKey: identifier,
     contentDigest: randomUUID(),
     acceptedAtMs: Date.now(),
-    token: 'a.b.c',
+    token: Buffer.from('a.b.c'),
     receipt: 'a.b.c',
     deliveries: [],
     document: {

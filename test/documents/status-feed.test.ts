@@ -195,7 +195,7 @@ withDatabase('who fetched a document', (databaseUrl) => {
     return number
   }
 
-  test.each(['status-feed.before-commit', 'status-feed.before-mark'])(
+  test.each(['feed.before-commit', 'feed.before-mark'])(
     'a step that is cut off at %s tells the same, not more',
     async (point) => {
       const { uscc, fetch } = await published()

@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import type { MessageInput } from '#sandbox/party-client.ts'
+import { application, licence, newNumber } from '../gateway/messages.ts'
+import { withDatabase } from '../support/database.ts'
+import type { Message } from '../support/hub.ts'
+import { openWorld } from './world.ts'
+
+const UTILITY = 'state-grid-east'
+const COMPANY = '91150402MADEM002XN'
+
+const inputOf = ({ contract, sub, data }: Message): MessageInput => ({ contract, sub, data })
+
+withDatabase('a hub killed while it tells who fetched a document', () => {
+  for (const point of ['feed.before-commit:1', 'feed.before-mark:1']) {
+    test(`${point}: the utility is told once`, { timeout: 120_000 }, async (context) => {
+      const world = await openWorld(context)
+      await world.hub.start()
+      const authority = await world.client('market-regulation-nmg')
+      const utility = await world.client(UTILITY)
+      const number = newNumber('ME')
+      expect((await authority.push(inputOf(licence(COMPANY)))).status).toBe(202)
+      expect((await utility.push(inputOf(application(number, { applicant: COMPANY })))).status).toBe(202)
+      const ask = { contract: 'business-licence-query@1', sub: COMPANY, caseNo: number }
+      await expect.poll(async () => (await utility.ask(ask)).status, { timeout: 10_000 }).toBe(200)
+
+      await world.hub.stop()
+      await world.hub.start({ FAULT_POINT: point })
+      const statusTime = new Date().toISOString()
+      const suspended = await authority.push(inputOf(licence(COMPANY, { status: '02', statusTime })))
+      const reference = `${String(suspended.claims?.['exchange'])}:${UTILITY}`
+      expect((await world.hub.ended()).signal).toBe('SIGKILL')
+      await world.hub.start()
+      const told = () =>
+        world.peers
+          .get(UTILITY)
+          ?.effects()
+          .filter((effect) => effect.reference === reference)
+      await expect.poll(told, { timeout: 30_000 }).toHaveLength(1)
+      // Long enough for a second notice to show.
+      await sleep(1_000)
+      expect(told()).toHaveLength(1)
+    })
+  }
+})
