@@ -102,7 +102,11 @@ export async function suspendedLicence(scenario: Scenario): Promise<void> {
   const reading = await scenario.hub.core.bus.subscribe({
     topics: [outTopic(STATE_GRID_EAST)],
     group: `${STATE_GRID_EAST}.demo-${scenario.run}`,
-    onBatch: async (messages) => void told.push(...messages.map(({ value }) => value.toString('utf8'))),
+    onBatch: async (messages) => {
+      // What is personal travels wrapped (application/jose); a notice is not.
+      const plain = messages.filter(({ headers }) => headers['content-type'] === 'application/jwt')
+      told.push(...plain.map(({ value }) => value.toString('utf8')))
+    },
   })
   try {
     await changeStatus(scenario, told, '02', '暂扣 suspended', 'SUSPENDED')
