@@ -10,6 +10,7 @@ const run = promisify(execFile)
 const DISK = '768m'
 /** The log must fit on the small disk many times over. */
 const SETTINGS = { max_wal_size: '96MB', min_wal_size: '32MB', max_connections: '150' }
+const FILL_TRIES = 20
 const SOCKET = '.s.PGSQL.5432'
 
 /** A durable PostgreSQL that can be stopped, killed and started again on the same data, and whose disk can be full. */
@@ -65,17 +66,28 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
     noFullDisk,
     ensure: () => inTurn(start),
     stop: (how) => inTurn(() => stop(how)),
-    async fillDisk() {
-      const { bavail, bsize } = await statfs(disk)
-      if (bavail > 0) await run('fallocate', ['-l', String(bavail * bsize), ballast])
-    },
-    freeDisk: () => rm(ballast, { force: true }),
+    fillDisk: () => fill(disk, ballast),
+    freeDisk: () => emptied(ballast),
     log: () => lines,
     async close() {
       await inTurn(() => stop('fast'))
       if (noFullDisk === undefined) await run('umount', ['-l', disk])
     },
   }
+}
+
+/** The server may take a block between the look and the filling; what is left then is looked for again. */
+async function fill(disk: string, ballast: string): Promise<void> {
+  for (let n = 0; ; n++) {
+    const { bavail, bsize } = await statfs(disk)
+    if (bavail <= 0) return
+    const filled = await run('fallocate', ['-l', String(bavail * bsize), `${ballast}-${n}`]).catch(() => undefined)
+    if (filled === undefined && n >= FILL_TRIES) throw new Error(`${disk} could not be filled`)
+  }
+}
+
+async function emptied(ballast: string): Promise<void> {
+  for (let n = 0; n <= FILL_TRIES; n++) await rm(`${ballast}-${n}`, { force: true })
 }
 
 async function mount(disk: string): Promise<string | undefined> {
