@@ -14,6 +14,8 @@ export interface World {
   /** Environment of a hub process on this database; nothing of ours leaks into it. */
   readonly hubEnv: NodeJS.ProcessEnv
   readonly keysDir: string
+  /** For what else the bench keeps in files. */
+  readonly directory: string
   /** An empty database beside the hub's, on the same server. */
   createDatabase(name: string): Promise<string>
   close(): Promise<void>
@@ -26,9 +28,10 @@ export function temporaryDir(): { readonly path: string; remove(): void } {
   return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) }
 }
 
-export async function openWorld(): Promise<World> {
+/** `settings`: of PostgreSQL, beside its own. */
+export async function openWorld(settings: Readonly<Record<string, string>> = {}): Promise<World> {
   const directory = temporaryDir()
-  const postgres = await startEmbeddedPostgres({ dataDir: path.join(directory.path, 'postgres') })
+  const postgres = await startEmbeddedPostgres({ dataDir: path.join(directory.path, 'postgres'), settings })
   const close = async (): Promise<void> => {
     await postgres.stop()
     directory.remove()
@@ -48,6 +51,7 @@ export async function openWorld(): Promise<World> {
       databaseUrl: postgres.url,
       hubEnv,
       keysDir: config.partyKeysDir,
+      directory: directory.path,
       async createDatabase(name) {
         await query(postgres.url, `CREATE DATABASE ${name}`)
         const url = new URL(postgres.url)

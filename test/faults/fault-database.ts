@@ -18,7 +18,7 @@ export interface FaultDatabase {
   readonly target: () => ProxyTarget
   /** Why the disk cannot be filled, or undefined. */
   readonly noFullDisk: string | undefined
-  /** Starts it where it does not run, be it that we stopped it or that it died. */
+  /** Starts it where it does not run, be it that we stopped it or that it died; on a full disk it need not succeed. */
   readonly ensure: () => Promise<void>
   /** `fast` breaks its connections and ends in order; `kill` is SIGKILL of the postmaster. */
   readonly stop: (how: 'fast' | 'kill') => Promise<void>
@@ -38,6 +38,7 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
   const ballast = join(disk, 'ballast')
   const lines: string[] = []
   let running: EmbeddedPostgres | undefined
+  let isFull = false
   const inTurn = createTurns()
 
   const start = async (): Promise<void> => {
@@ -64,10 +65,17 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
   return {
     target: () => ({ path: join(disk, 'pg', SOCKET) }),
     noFullDisk,
-    ensure: () => inTurn(start),
+    // Recovery after a crash needs room: on a full disk it may fail, and whoever frees the disk starts it again.
+    ensure: () => inTurn(() => start().catch((error: unknown) => (isFull ? undefined : Promise.reject(error)))),
     stop: (how) => inTurn(() => stop(how)),
-    fillDisk: () => fill(disk, ballast),
-    freeDisk: () => emptied(ballast),
+    async fillDisk() {
+      isFull = true
+      await fill(disk, ballast)
+    },
+    async freeDisk() {
+      await emptied(ballast)
+      isFull = false
+    },
     log: () => lines,
     async close() {
       await inTurn(() => stop('fast'))
