@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createWaker } from '#bus/waker.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Db } from '#store/db.ts'
@@ -30,10 +31,19 @@ export interface Scheduler {
 
 const MAX_PAUSE_MS = 3_600_000
 const ERROR_PAUSE_MS = 500
+/** A few at a time cost as many statements as many: while most places are taken, others may become free. */
+const GATHER_MS = 5
+/** Answered and not yet committed, as a multiple of what may be in flight: a slow database slows the sending down. */
+const UNCOMMITTED_FACTOR = 8
 
-/** Sends what is due, the head of each key only, until stopped. A database that is down makes it wait, nothing else. */
+/**
+ * Sends what is due, the head of each key only, until stopped. A place in flight is free again when the peer has
+ * answered, the key only when that is committed. A database that is down makes it wait, nothing else.
+ */
 export function startScheduler(options: SchedulerOptions): Scheduler {
-  const inFlight = new Set<Promise<void>>()
+  /** From the claim to the commit of what became of it. */
+  const open = new Set<Promise<void>>()
+  let inFlight = 0
   const retryTimers = new Set<NodeJS.Timeout>()
   const news = createWaker()
   let stopping = false
@@ -51,9 +61,22 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     retryTimers.add(timer)
   }
 
+  const places = (): number =>
+    Math.min(options.concurrency - inFlight, options.concurrency * UNCOMMITTED_FACTOR - open.size)
+
+  const attempt = async (row: InboxRow, claimed: Claim): Promise<FinishedAttempt | undefined> => {
+    inFlight++
+    try {
+      return await attemptDelivery(options, row, claimed)
+    } finally {
+      inFlight--
+      news.wake()
+    }
+  }
+
   const deliver = async (row: InboxRow, claimed: Claim): Promise<void> => {
     try {
-      const finished = await attemptDelivery(options, row, claimed)
+      const finished = await attempt(row, claimed)
       if (finished === undefined) return
       await options.completer.complete(finished)
       afterwards(finished)
@@ -68,7 +91,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     if (permission === 'none') return 0
     const lease = randomUUID()
     const sendByMs = sendBy(options.leaseMs)
-    const limit = permission === 'probe' ? 1 : options.concurrency - inFlight.size
+    const limit = permission === 'probe' ? 1 : places()
     const rows = await claimHeads(options.db, options.consumer, lease, options.leaseMs, limit)
     if (permission === 'probe' && rows.length > 0 && !(await options.breaker.takeProbe())) {
       await releaseLanes(options.db, options.consumer, lease, rows)
@@ -77,10 +100,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     for (const row of rows) {
       const claimed = { lease, probe: permission === 'probe', sendByMs }
       const running: Promise<void> = deliver(row, claimed).finally(() => {
-        inFlight.delete(running)
+        open.delete(running)
         news.wake()
       })
-      inFlight.add(running)
+      open.add(running)
     }
     return rows.length
   }
@@ -88,7 +111,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const run = async (): Promise<void> => {
     while (!stopping) {
       try {
-        const claimed = inFlight.size < options.concurrency ? await claim() : 0
+        if (places() < options.concurrency / 2) await sleep(GATHER_MS)
+        const claimed = places() > 0 ? await claim() : 0
         if (claimed === 0) await news.wait(options.pollMs)
       } catch (error) {
         options.onError?.(error)
@@ -105,7 +129,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       news.wake()
       for (const timer of retryTimers) clearTimeout(timer)
       await running
-      await within(drainMs, Promise.all(inFlight))
+      await within(drainMs, Promise.all(open))
       options.completer.stop()
     },
   }
