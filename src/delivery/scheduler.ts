@@ -87,18 +87,9 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   }
 
   const claim = async (): Promise<number> => {
-    const permission = options.clock() < pausedUntilMs ? 'none' : await options.breaker.permission()
-    if (permission === 'none') return 0
-    const lease = randomUUID()
-    const sendByMs = sendBy(options.leaseMs)
-    const limit = permission === 'probe' ? 1 : places()
-    const rows = await claimHeads(options.db, options.consumer, lease, options.leaseMs, limit)
-    if (permission === 'probe' && rows.length > 0 && !(await options.breaker.takeProbe())) {
-      await releaseLanes(options.db, options.consumer, lease, rows)
-      return 0
-    }
+    if (options.clock() < pausedUntilMs) return 0
+    const { rows, claimed } = await claimDue(options, places())
     for (const row of rows) {
-      const claimed = { lease, probe: permission === 'probe', sendByMs }
       const running: Promise<void> = deliver(row, claimed).finally(() => {
         open.delete(running)
         news.wake()
@@ -133,6 +124,25 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       options.completer.stop()
     },
   }
+}
+
+interface Claimed {
+  readonly rows: readonly InboxRow[]
+  readonly claimed: Claim
+}
+
+/** Leases what is due as far as the breaker lets it: everything, one probe, or nothing. */
+async function claimDue(options: SchedulerOptions, places: number): Promise<Claimed> {
+  const { db, consumer, breaker, leaseMs } = options
+  const permission = await breaker.permission()
+  const claimed = { lease: randomUUID(), probe: permission === 'probe', sendByMs: sendBy(leaseMs) }
+  if (permission === 'none') return { rows: [], claimed }
+  const rows = await claimHeads(db, consumer, claimed.lease, leaseMs, claimed.probe ? 1 : places)
+  if (claimed.probe && rows.length > 0 && !(await breaker.takeProbe())) {
+    await releaseLanes(db, consumer, claimed.lease, rows)
+    return { rows: [], claimed }
+  }
+  return { rows, claimed }
 }
 
 /** The request time-out is at most half the lease: what is sent within the first half ends before it lapses. */
