@@ -44,8 +44,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   /** From the claim to the commit of what became of it. */
   const open = new Set<Promise<void>>()
   let inFlight = 0
-  const retryTimers = new Set<NodeJS.Timeout>()
   const news = createWaker()
+  const retries = createAlarms(news.wake)
   let stopping = false
   let pausedUntilMs = 0
 
@@ -54,11 +54,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedPauseMs(finished))
     }
     if (!isDueSoon(finished, options.pollMs) || stopping) return
-    const timer = setTimeout(() => {
-      retryTimers.delete(timer)
-      news.wake()
-    }, finished.nextInMs + 1)
-    retryTimers.add(timer)
+    retries.wakeIn(finished.nextInMs + 1)
   }
 
   const places = (): number =>
@@ -118,10 +114,26 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     stop: async (drainMs) => {
       stopping = true
       news.wake()
-      for (const timer of retryTimers) clearTimeout(timer)
+      retries.clear()
       await running
       await within(drainMs, Promise.all(open))
       options.completer.stop()
+    },
+  }
+}
+
+function createAlarms(wake: () => void): { wakeIn(ms: number): void; clear(): void } {
+  const timers = new Set<NodeJS.Timeout>()
+  return {
+    wakeIn(ms) {
+      const timer = setTimeout(() => {
+        timers.delete(timer)
+        wake()
+      }, ms)
+      timers.add(timer)
+    },
+    clear() {
+      for (const timer of timers) clearTimeout(timer)
     },
   }
 }
