@@ -50,9 +50,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   let pausedUntilMs = 0
 
   const afterwards = (finished: FinishedAttempt): void => {
-    if (pausesEndpoint(finished)) {
-      pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedPauseMs(finished))
-    }
+    if (pausesEndpoint(finished)) pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedPauseMs(finished))
     if (!isDueSoon(finished, options.pollMs) || stopping) return
     retries.wakeIn(finished.nextInMs + 1)
   }
