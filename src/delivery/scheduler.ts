@@ -51,8 +51,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
 
   const afterwards = (finished: FinishedAttempt): void => {
     if (pausesEndpoint(finished)) pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedPauseMs(finished))
-    if (!isDueSoon(finished, options.pollMs) || stopping) return
-    retries.wakeIn(finished.nextInMs + 1)
+    if (isDueSoon(finished, options.pollMs) && !stopping) retries.wakeIn(finished.nextInMs + 1)
   }
 
   const places = (): number =>

@@ -6,6 +6,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   floor: async () => (await import('./floor.ts')).floor,
   accept: async () => (await import('./accept.ts')).accept,
   deliver: async () => (await import('./deliver.ts')).deliver,
+  endpoints: async () => (await import('./endpoints.ts')).endpoints,
   start: async () => (await import('./start.ts')).start,
 }
 

@@ -5,6 +5,7 @@ import pg from 'pg'
 import { prepare } from '#cli/boot.ts'
 import { readConfig } from '#config.ts'
 import { startEmbeddedPostgres } from '#store/embedded.ts'
+import { migrate } from '#store/migrate.ts'
 import { HUB } from './message.ts'
 
 /** What a measurement of acceptance stands on: one durable PostgreSQL, a seeded hub database, keys. */
@@ -18,6 +19,8 @@ export interface World {
   readonly directory: string
   /** An empty database beside the hub's, on the same server. */
   createDatabase(name: string): Promise<string>
+  /** The same with the hub's schema. */
+  migratedDatabase(name: string): Promise<string>
   close(): Promise<void>
 }
 
@@ -36,6 +39,12 @@ export async function openWorld(settings: Readonly<Record<string, string>> = {})
     await postgres.stop()
     directory.remove()
   }
+  const createDatabase = async (name: string): Promise<string> => {
+    await query(postgres.url, `CREATE DATABASE ${name}`)
+    const url = new URL(postgres.url)
+    url.pathname = `/${name}`
+    return url.href
+  }
   try {
     const hubEnv = {
       HUB_ID: HUB,
@@ -52,11 +61,11 @@ export async function openWorld(settings: Readonly<Record<string, string>> = {})
       hubEnv,
       keysDir: config.partyKeysDir,
       directory: directory.path,
-      async createDatabase(name) {
-        await query(postgres.url, `CREATE DATABASE ${name}`)
-        const url = new URL(postgres.url)
-        url.pathname = `/${name}`
-        return url.href
+      createDatabase,
+      async migratedDatabase(name) {
+        const url = await createDatabase(name)
+        await migrate(url)
+        return url
       },
       close,
     }
