@@ -58,7 +58,8 @@ answerRequests({
         sendExchange: async (ack) => {
           const { outcomes } = claimsOf(ack)['data'] as { outcomes: readonly JsonObject[] }
           // A request that had no answer in time is sent again, and then the peer knows it.
-          if (outcomes.some(({ outcome }) => outcome !== 'applied' && outcome !== 'duplicate')) throw new Error(`${JSON.stringify(outcomes)}`)
+          if (outcomes.some(({ outcome }) => outcome !== 'applied' && outcome !== 'duplicate'))
+            throw new Error(`${JSON.stringify(outcomes)}`)
           acknowledged[n] = (acknowledged[n] ?? 0) + outcomes.length
           return { receipt: 'receipt' }
         },
