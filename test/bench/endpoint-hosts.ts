@@ -8,6 +8,7 @@ import { startConnectorHost } from '#connect/host.ts'
 import { resumeEndpoint } from '#delivery/breaker.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { openDb } from '#store/db.ts'
+import { plainSeal, plainVault } from '../support/vault.ts'
 import { answerRequests } from './child.ts'
 import { ROOT } from './message.ts'
 
@@ -38,7 +39,7 @@ let stage: { readonly bus: ReturnType<typeof openEmbeddedBus>; readonly db: Retu
 answerRequests({
   async open({ databaseUrl, urls }: { databaseUrl: string; urls: readonly string[] }): Promise<void> {
     const db = openDb(databaseUrl, { max: 16 })
-    const bus = openEmbeddedBus(db)
+    const bus = openEmbeddedBus(db, plainSeal)
     stage = { bus, db }
     const folders = mkdtempSync(path.join(tmpdir(), 'dianqiao-endpoints-'))
     process.once('exit', () => rmSync(folders, { recursive: true, force: true }))
@@ -50,6 +51,8 @@ answerRequests({
         directory: connectorOf(folders, n),
         endpoint: { url },
         hub: 'dianqiao',
+        vault: plainVault,
+        decrypt: async (value) => value,
         verifyDelivery: (delivery) => {
           const { data, ...claims } = claimsOf(delivery.token)
           return { claims, data: data as JsonObject }
