@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createWaker } from '#bus/waker.ts'
-import type { Clock } from '#kernel/clock.ts'
+import { steadyClock } from '#kernel/clock.ts'
 import type { Db } from '#store/db.ts'
 import { claimHeads, type InboxRow, releaseLanes } from '#store/inbox-queries.ts'
 import { attemptDelivery, pausesEndpoint } from './attempt.ts'
@@ -11,7 +11,6 @@ import type { AttemptOptions, Claim, FinishedAttempt } from './target.ts'
 interface SchedulerOptions extends AttemptOptions {
   readonly db: Db
   readonly consumer: string
-  readonly clock: Clock
   readonly completer: Completer
   /** Deliveries in flight at once; one per key in any case. */
   readonly concurrency: number
@@ -50,7 +49,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   let pausedUntilMs = 0
 
   const afterwards = (finished: FinishedAttempt): void => {
-    if (pausesEndpoint(finished)) pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedPauseMs(finished))
+    if (pausesEndpoint(finished)) pausedUntilMs = Math.max(pausedUntilMs, steadyClock() + askedPauseMs(finished))
     if (isDueSoon(finished, options.pollMs) && !stopping) retries.wakeIn(finished.nextInMs + 1)
   }
 
@@ -80,7 +79,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   }
 
   const claim = async (): Promise<number> => {
-    if (options.clock() < pausedUntilMs) return 0
+    if (steadyClock() < pausedUntilMs) return 0
     const { rows, claimed } = await claimDue(options, places())
     for (const row of rows) {
       const running: Promise<void> = deliver(row, claimed).finally(() => {
