@@ -12,6 +12,7 @@ import { type Loop, startLoop } from '#kernel/loop.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
+import { watchLog } from '#store/log-watch.ts'
 import type { Core } from './compose.ts'
 import { busValue, logReader } from './compose-vault.ts'
 
@@ -31,8 +32,8 @@ export function foldSources(core: Pick<Core, 'contracts' | 'digests' | 'register
 
 const POLL_MS = 200
 
-/** The loops of the roles `cases` and `relay`. Each wakes the others when it moved something. */
-export function startLoops(core: Core): { stop(): Promise<void> } {
+/** The loops of the roles `cases` and `relay`. Each wakes the others when it moved something, and each commit wakes all. */
+export function startLoops(core: Core, databaseUrl: string): { stop(): Promise<void> } {
   const { config, db, fault, life, log, metrics } = core
   const loops: Loop[] = []
   const wakeAll = (): void => {
@@ -69,8 +70,11 @@ export function startLoops(core: Core): { stop(): Promise<void> } {
   }
   const leases = config.roles.includes('relay') ? startRelay(core, start, wakeAll) : undefined
   core.onCommit(wakeAll)
+  const onError = (error: Error): void => log({ level: 'warn', message: 'log watch', error })
+  const watch = loops.length === 0 ? undefined : watchLog(databaseUrl, { onNews: wakeAll, onError })
   return {
     async stop() {
+      await watch?.close()
       await Promise.all(loops.map((loop) => loop.stop()))
       await leases?.stop()
     },

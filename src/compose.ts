@@ -26,7 +26,7 @@ import type { BusReader } from '#gateway/metric-gauges.ts'
 import type { Metrics } from '#gateway/metrics.ts'
 import { statusOf } from '#gateway/problem.ts'
 import { createBatcher } from '#kernel/batcher.ts'
-import { type Clock, systemClock } from '#kernel/clock.ts'
+import { type Clock, steadyClock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
 import { activateKey } from '#parties/keys.ts'
@@ -109,10 +109,10 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   await requireCurrentSchema(db)
   const commitPool = openPool(databaseUrl, { max: LANES, onError })
   const vault = await openConfiguredVault(config, db, clock, writeLog)
-  const register = await openRegister(db, clock)
+  const register = await openRegister(db, steadyClock)
   const digests = createDigests(keyRing.digestKey)
   const fault = createFaultPoint(config.faultPoint)
-  const limits = createPartyLimits(clock, config.partyLimit)
+  const limits = createPartyLimits(steadyClock, config.partyLimit)
   const common = { hubId: config.hubId, clock, contracts, register, limits, digests, vault, signer: keyRing.signer }
   const refuse = createRefuse({ ...common, statusOf, record: (row) => insertRefusal(db, row) })
   const busReaders: BusReader[] = []
@@ -232,7 +232,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     jwks: () => ({ keys: [...core.keyRing.jwks().keys, ...core.decryption.publicKeys.map(({ jwk }) => jwk)] }),
     notReady: () => notReady(core),
     sourceAddress: createSourceAddress(config.trustedProxies),
-    unproven: createSourceLimit(clock, config.unprovenPerSecond, config.unprovenBurst),
+    unproven: createSourceLimit(steadyClock, config.unprovenPerSecond, config.unprovenBurst),
     log: core.log,
     logsRequests: config.logLevel === 'debug',
   })

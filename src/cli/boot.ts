@@ -88,7 +88,7 @@ export async function boot(config: Config, log: Log, options: BootOptions = {}):
     ends.add('core', core.close)
     const operations = await startOperations(core)
     if (operations !== undefined) ends.add('operations port', () => operations.stop(GRACE_MS))
-    const loops = startLoops(core)
+    const loops = startLoops(core, store.url)
     ends.add('loops', loops.stop)
     const peers = config.roles.includes('connect') ? await startConnectors(core, options, ends) : new Map()
     const server = config.roles.includes('gateway') ? await startGateway(core) : undefined

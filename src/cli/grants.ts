@@ -1,5 +1,5 @@
 import { judgeGrants } from '#documents/grants.ts'
-import { systemClock } from '#kernel/clock.ts'
+import { steadyClock, systemClock } from '#kernel/clock.ts'
 import { openRegister } from '#parties/register.ts'
 import { printJson, say } from './output.ts'
 import { withDb } from './with-store.ts'
@@ -20,7 +20,7 @@ export async function why(options: WhyOptions): Promise<number> {
   const { party, contract, purpose, legalBasis, source } = options
   const asked = { contract, purpose, legalBasis, fields: options.field, source, atMs: systemClock() }
   const judged = await withDb(async (db) => {
-    const register = await openRegister(db, systemClock)
+    const register = await openRegister(db, steadyClock)
     try {
       return judgeGrants(register.grants(party, contract), asked)
     } finally {

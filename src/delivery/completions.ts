@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createWaker } from '#bus/waker.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { insertAck, type NewAck } from '#store/ack-outbox-queries.ts'
@@ -37,6 +38,9 @@ interface Waiting {
 }
 
 const RETRY_WRITE_MS = 100
+/** Until so many have finished, a transaction waits a moment for more: it costs the same for one as for many. */
+const ENOUGH = 32
+const GATHER_MS = 5
 
 /** Gathers what finishes while a transaction runs, and commits it together in the next: one acknowledgement for all. */
 export function createCompleter(options: CompletionOptions): Completer {
@@ -49,6 +53,7 @@ export function createCompleter(options: CompletionOptions): Completer {
     if (writing) return
     writing = true
     while (waiting.length > 0 && !stopped) {
+      if (waiting.length < ENOUGH) await sleep(GATHER_MS)
       const batch = waiting.splice(0, ACK_MAX_OUTCOMES)
       try {
         await commitCompletions(

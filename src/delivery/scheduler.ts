@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createWaker } from '#bus/waker.ts'
-import type { Clock } from '#kernel/clock.ts'
+import { steadyClock } from '#kernel/clock.ts'
 import type { Db } from '#store/db.ts'
 import { claimHeads, type InboxRow, releaseLanes } from '#store/inbox-queries.ts'
 import { attemptDelivery, pausesEndpoint } from './attempt.ts'
@@ -10,7 +11,6 @@ import type { AttemptOptions, Claim, FinishedAttempt } from './target.ts'
 interface SchedulerOptions extends AttemptOptions {
   readonly db: Db
   readonly consumer: string
-  readonly clock: Clock
   readonly completer: Completer
   /** Deliveries in flight at once; one per key in any case. */
   readonly concurrency: number
@@ -30,30 +30,45 @@ export interface Scheduler {
 
 const MAX_PAUSE_MS = 3_600_000
 const ERROR_PAUSE_MS = 500
+/** A few at a time cost as many statements as many: while most places are taken, others may become free. */
+const GATHER_MS = 5
+/** Answered and not yet committed, as a multiple of what may be in flight: a slow database slows the sending down. */
+const UNCOMMITTED_FACTOR = 8
 
-/** Sends what is due, the head of each key only, until stopped. A database that is down makes it wait, nothing else. */
+/**
+ * Sends what is due, the head of each key only, until stopped. A place in flight is free again when the peer has
+ * answered, the key only when that is committed. A database that is down makes it wait, nothing else.
+ */
 export function startScheduler(options: SchedulerOptions): Scheduler {
-  const inFlight = new Set<Promise<void>>()
-  const retryTimers = new Set<NodeJS.Timeout>()
+  /** From the claim to the commit of what became of it. */
+  const open = new Set<Promise<void>>()
+  let inFlight = 0
   const news = createWaker()
+  const retries = createAlarms(news.wake)
   let stopping = false
   let pausedUntilMs = 0
 
   const afterwards = (finished: FinishedAttempt): void => {
-    if (pausesEndpoint(finished)) {
-      pausedUntilMs = Math.max(pausedUntilMs, options.clock() + askedPauseMs(finished))
-    }
-    if (!isDueSoon(finished, options.pollMs) || stopping) return
-    const timer = setTimeout(() => {
-      retryTimers.delete(timer)
+    if (pausesEndpoint(finished)) pausedUntilMs = Math.max(pausedUntilMs, steadyClock() + askedPauseMs(finished))
+    if (isDueSoon(finished, options.pollMs) && !stopping) retries.wakeIn(finished.nextInMs + 1)
+  }
+
+  const places = (): number =>
+    Math.min(options.concurrency - inFlight, options.concurrency * UNCOMMITTED_FACTOR - open.size)
+
+  const attempt = async (row: InboxRow, claimed: Claim): Promise<FinishedAttempt | undefined> => {
+    inFlight++
+    try {
+      return await attemptDelivery(options, row, claimed)
+    } finally {
+      inFlight--
       news.wake()
-    }, finished.nextInMs + 1)
-    retryTimers.add(timer)
+    }
   }
 
   const deliver = async (row: InboxRow, claimed: Claim): Promise<void> => {
     try {
-      const finished = await attemptDelivery(options, row, claimed)
+      const finished = await attempt(row, claimed)
       if (finished === undefined) return
       await options.completer.complete(finished)
       afterwards(finished)
@@ -64,23 +79,14 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   }
 
   const claim = async (): Promise<number> => {
-    const permission = options.clock() < pausedUntilMs ? 'none' : await options.breaker.permission()
-    if (permission === 'none') return 0
-    const lease = randomUUID()
-    const sendByMs = sendBy(options.leaseMs)
-    const limit = permission === 'probe' ? 1 : options.concurrency - inFlight.size
-    const rows = await claimHeads(options.db, options.consumer, lease, options.leaseMs, limit)
-    if (permission === 'probe' && rows.length > 0 && !(await options.breaker.takeProbe())) {
-      await releaseLanes(options.db, options.consumer, lease, rows)
-      return 0
-    }
+    if (steadyClock() < pausedUntilMs) return 0
+    const { rows, claimed } = await claimDue(options, places())
     for (const row of rows) {
-      const claimed = { lease, probe: permission === 'probe', sendByMs }
       const running: Promise<void> = deliver(row, claimed).finally(() => {
-        inFlight.delete(running)
+        open.delete(running)
         news.wake()
       })
-      inFlight.add(running)
+      open.add(running)
     }
     return rows.length
   }
@@ -88,7 +94,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const run = async (): Promise<void> => {
     while (!stopping) {
       try {
-        const claimed = inFlight.size < options.concurrency ? await claim() : 0
+        if (places() < options.concurrency / 2) await sleep(GATHER_MS)
+        const claimed = places() > 0 ? await claim() : 0
         if (claimed === 0) await news.wait(options.pollMs)
       } catch (error) {
         options.onError?.(error)
@@ -103,12 +110,47 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     stop: async (drainMs) => {
       stopping = true
       news.wake()
-      for (const timer of retryTimers) clearTimeout(timer)
+      retries.clear()
       await running
-      await within(drainMs, Promise.all(inFlight))
+      await within(drainMs, Promise.all(open))
       options.completer.stop()
     },
   }
+}
+
+function createAlarms(wake: () => void): { wakeIn(ms: number): void; clear(): void } {
+  const timers = new Set<NodeJS.Timeout>()
+  return {
+    wakeIn(ms) {
+      const timer = setTimeout(() => {
+        timers.delete(timer)
+        wake()
+      }, ms)
+      timers.add(timer)
+    },
+    clear() {
+      for (const timer of timers) clearTimeout(timer)
+    },
+  }
+}
+
+interface Claimed {
+  readonly rows: readonly InboxRow[]
+  readonly claimed: Claim
+}
+
+/** Leases what is due as far as the breaker lets it: everything, one probe, or nothing. */
+async function claimDue(options: SchedulerOptions, places: number): Promise<Claimed> {
+  const { db, consumer, breaker, leaseMs } = options
+  const permission = await breaker.permission()
+  const claimed = { lease: randomUUID(), probe: permission === 'probe', sendByMs: sendBy(leaseMs) }
+  if (permission === 'none') return { rows: [], claimed }
+  const rows = await claimHeads(db, consumer, claimed.lease, leaseMs, claimed.probe ? 1 : places)
+  if (claimed.probe && rows.length > 0 && !(await breaker.takeProbe())) {
+    await releaseLanes(db, consumer, claimed.lease, rows)
+    return { rows: [], claimed }
+  }
+  return { rows, claimed }
 }
 
 /** The request time-out is at most half the lease: what is sent within the first half ends before it lapses. */

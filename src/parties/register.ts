@@ -26,7 +26,7 @@ export interface LiveRegister extends PartyRegister {
   close(): void
 }
 
-/** Loads the register and follows its version each second; stale for 5 s, every question is refused. */
+/** `clock` measures lapses of time only (a steady one). Loads the register and follows its version each second; stale for 5 s, every question is refused. */
 export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> {
   let picture = index(await readRegister(db))
   let checkedAt = clock()

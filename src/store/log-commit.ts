@@ -57,7 +57,12 @@ interface ResultRow {
   readonly receipt: string | null
 }
 
-const COMMIT = `SELECT * FROM log_commit(${Array.from({ length: 28 }, (_, i) => `$${i + 1}`).join(', ')})`
+/** Who listens to it hears of each batch that is committed. */
+export const LOG_CHANNEL = 'dianqiao_log'
+
+const COMMIT =
+  `SELECT batch.* FROM log_commit(${Array.from({ length: 28 }, (_, i) => `$${i + 1}`).join(', ')}) AS batch ` +
+  `CROSS JOIN (SELECT pg_notify('${LOG_CHANNEL}', '')) AS told`
 
 /** Commits batches through `log_commit`, one round trip each; outcomes stand in the order of the rows. */
 export function createCommitBatch(pool: pg.Pool): CommitBatch {

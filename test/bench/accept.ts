@@ -26,14 +26,15 @@ interface Series {
 }
 
 /** The hub's gateway beside the bare process, in turns on the same PostgreSQL. */
-export const accept: Bench = async ({ seconds, say }) => {
+export const accept: Bench = async ({ seconds, processes, say }) => {
   const world = await openWorld()
   try {
     const load = await openLoadGenerator(world)
     const floor = await startFloor(world, senderSigner(world.keysDir).publicJwk)
-    const hub = await startHub(world.hubEnv)
+    const hubs = [await startHub(world.hubEnv)]
+    while (hubs.length < processes) hubs.push(await startHub(world.hubEnv))
     try {
-      const subject = await subjectOf(hub)
+      const subject = await subjectOf(hubs)
       const accepted = counted(load)
       const { perSecond } = await accepted.closed(subject, CONCURRENCIES[0], FIRST_LOOK)
       const worth = (part: number): number => Math.max(MIN_COUNT, Math.round(perSecond * seconds * part))
@@ -52,10 +53,10 @@ export const accept: Bench = async ({ seconds, say }) => {
       const half = hubMedian(series[0], (window) => window.perSecond) / 2
       const steady: Window[] = []
       while (steady.length < PAIRS) steady.push(await accepted.steady(subject, half, worth(0.1 / PAIRS)))
-      await hub.stop()
+      for (const hub of hubs) await hub.stop()
       const inHub = await profiledShares(world, accepted, worth(0.1))
       await checkLog(world, accepted.total())
-      return report(series, steady, inHub, say)
+      return report(series, steady, inHub, processes, say)
     } finally {
       await floor.child.stop()
       await load.stop()
@@ -65,9 +66,11 @@ export const accept: Bench = async ({ seconds, say }) => {
   }
 }
 
-async function subjectOf(hub: HubProcess): Promise<Subject> {
-  const jwks = (await (await fetch(`${hub.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet
-  return { pid: hub.pid, target: { url: `${hub.url}/v1/exchanges`, jwks, bare: false } }
+/** Gateways on one database, which share their keys. */
+export async function subjectOf(hubs: readonly HubProcess[]): Promise<Subject> {
+  const jwks = (await (await fetch(`${hubs[0]?.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet
+  const urls = hubs.map(({ url }) => `${url}/v1/exchanges`)
+  return { pids: hubs.map(({ pid }) => pid), target: { urls, jwks, bare: false } }
 }
 
 /** Counts what the hub said it accepted. */
@@ -102,7 +105,7 @@ async function profiledShares(world: World, load: Omit<LoadGenerator, 'stop'>, c
   const file = path.join(world.hubEnv['DATA_DIR'] ?? '', 'load.cpuprofile')
   const preload = import.meta.resolve('./profiler.ts')
   const hub = await startHub({ ...world.hubEnv, DIANQIAO_BENCH_PROFILE: file }, [`--import=${preload}`])
-  const subject = await subjectOf(hub)
+  const subject = await subjectOf([hub])
   await load.closed(subject, CONCURRENCIES[0], count)
   process.kill(hub.pid, 'SIGUSR2')
   await load.closed(subject, CONCURRENCIES[0], count)
@@ -146,13 +149,14 @@ function report(
   series: readonly Series[],
   steady: readonly Window[],
   inHub: Shares,
+  processes: number,
   say: (line: string) => void,
 ): Report {
   const found = series.map(figuresOf)
   const main = found.reduce((least, one) => (one.ratio < least.ratio ? one : least))
   const shares = sharesWith(inHub, main.processUs, main.postgresUs)
   for (const one of found) {
-    say(`concurrency ${one.concurrency}, medians of ${PAIRS} interleaved pairs`)
+    say(`concurrency ${one.concurrency}, gateways ${processes}, medians of ${PAIRS} interleaved pairs`)
     say(`  ratio                ${one.ratio}   (floor ${one.floorUs} µs ÷ hub ${one.cpuUs} µs of CPU per exchange)`)
     say(
       `  hub + PostgreSQL µs  ${one.processUs} + ${one.postgresUs}   (floor ${one.floorProcessUs} + ${one.floorPostgresUs})`,
@@ -182,7 +186,10 @@ function report(
     floorUs: main.floorUs,
     cpuUs: main.cpuUs,
     shares,
-    figures: Object.fromEntries(figures.filter(([name]) => !name.startsWith('concurrency'))),
+    figures: {
+      processes,
+      ...Object.fromEntries(figures.filter(([name]) => !name.startsWith('concurrency'))),
+    },
     ok: true,
   }
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, inject, test } from 'vitest'
+import { needsKafkaJars } from '../support/kafka.ts'
 
 const MAIN = path.join(import.meta.dirname, 'main.ts')
 
@@ -11,8 +12,9 @@ const LIMIT_MS = 150_000
 const postgres = inject('postgres')
 const cause = process.platform !== 'linux' ? 'Linux' : 'missing' in postgres ? postgres.missing : undefined
 
-async function lastLine(name: string): Promise<Record<string, unknown>> {
-  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, name, '--json', '--seconds', '1'], {
+async function lastLine(name: string, ...more: readonly string[]): Promise<Record<string, unknown>> {
+  const args = [MAIN, name, '--json', '--seconds', '1', ...more]
+  const { stdout } = await promisify(execFile)(process.execPath, args, {
     timeout: LIMIT_MS,
     env: { PATH: process.env['PATH'] },
   })
@@ -39,6 +41,31 @@ describe.skipIf(cause !== undefined)(`the benches${cause === undefined ? '' : ` 
     expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 1)
   })
 
+  test('accept takes several gateways for one', { timeout: LIMIT_MS }, async () => {
+    const report = await lastLine('accept', '--processes', '2')
+    expect(report).toMatchObject({ ok: true, perSecond: positive, figures: { processes: 2 } })
+  })
+
+  test('endpoints tells what a dead one costs the others, and a failing key the other keys', {
+    timeout: LIMIT_MS,
+  }, async () => {
+    const report = await lastLine('endpoints')
+    const names = ['deadEndpointCpuRatio', 'deadEndpointClockRatio', 'failingKeyCpuRatio', 'failingKeyClockRatio']
+    expect(report).toMatchObject({ bench: 'endpoints', ok: true, perSecond: positive })
+    expect(report['figures']).toMatchObject(Object.fromEntries(names.map((name) => [name, positive])))
+  })
+
+  needsKafkaJars('with a broker of their own', () => {
+    test('deliver tells what comes through to the acknowledgement, beside acceptance alone', {
+      timeout: LIMIT_MS,
+    }, async () => {
+      const report = await lastLine('deliver')
+      const figures = { perSecond: positive, p50Ms: positive, p99Ms: positive, ratio: positive }
+      expect(report).toMatchObject({ bench: 'deliver', ok: true, ...figures })
+      expect(report['figures']).toMatchObject({ acceptPerSecond: positive, halfP99Ms: positive })
+    })
+  })
+
   test('start tells both starts, the idle memory and the demo', { timeout: LIMIT_MS }, async () => {
     const report = await lastLine('start')
     expect(report).toMatchObject({ bench: 'start', ok: true })
@@ -49,5 +76,13 @@ describe.skipIf(cause !== undefined)(`the benches${cause === undefined ? '' : ` 
 
 test('an unknown bench is a usage error that lists the benches', async () => {
   const call = promisify(execFile)(process.execPath, [MAIN, 'nothing'])
-  await expect(call).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('floor|accept|start') })
+  await expect(call).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('floor|accept|deliver|endpoints|start'),
+  })
+})
+
+test('a number of processes that makes no sense is a usage error', async () => {
+  const call = promisify(execFile)(process.execPath, [MAIN, 'accept', '--processes', '0'])
+  await expect(call).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('usage') })
 })

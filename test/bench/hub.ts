@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ROOT } from './message.ts'
 
 /** `dianqiao start` as a process of its own. */
@@ -16,7 +17,9 @@ export interface HubProcess {
 /** One sender loads the hub as a thousand would. */
 const UNLIMITED = { PARTY_PER_SECOND: '1000000', PARTY_BYTES_PER_SECOND: '1000000000', PARTY_IN_FLIGHT: '100000' }
 
-/** Starts a hub and waits until it is ready. `nodeOptions` come before the script. */
+const READY_WITHIN_MS = 30_000
+
+/** Starts a hub and waits until it is ready; without a gateway it must have an OPERATIONS_PORT. `nodeOptions` come before the script. */
 export async function startHub(env: NodeJS.ProcessEnv, nodeOptions: readonly string[] = []): Promise<HubProcess> {
   const begun = performance.now()
   const child = spawn(process.execPath, [...nodeOptions, path.join(ROOT, 'src/main.ts'), 'start'], {
@@ -37,12 +40,16 @@ export async function startHub(env: NodeJS.ProcessEnv, nodeOptions: readonly str
     createInterface({ input: child.stderr }).on('line', (line) => {
       words.push(line)
       if (words.length > 20) words.shift()
-      const found = /gateway\s+(http:\S+)/.exec(line)?.[1]
+      const found = /(?:gateway|metrics)\s+(http:\/\/[^/\s]+)/.exec(line)?.[1]
       if (found !== undefined) resolve(found)
     })
     void ended.then((code) => reject(failed(`ended with ${code} before it listened`)))
   })
-  const ready = await fetch(`${url}/health/ready`)
+  let ready = await fetch(`${url}/health/ready`)
+  while (!ready.ok && performance.now() - begun < READY_WITHIN_MS) {
+    await sleep(20)
+    ready = await fetch(`${url}/health/ready`)
+  }
   if (!ready.ok) {
     await stop()
     throw new Error(`the hub is not ready: ${ready.status} ${await ready.text()}`)

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { compactVerify, createLocalJWKSet, decodeJwt, type JSONWebKeySet } from 'jose'
 import { sha256Digest } from '#kernel/canonical.ts'
 import { answerRequests } from './child.ts'
-import { HUB, messageMaker, SENDER, senderSigner } from './message.ts'
+import { HUB, type MessageKind, messageMaker, SENDER, senderSigner } from './message.ts'
 import { percentile } from './report.ts'
 
 /** The load generator: never the process under test. All tokens are signed before a window begins. */
@@ -13,6 +13,10 @@ export interface LoadResult {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly verified: number
+  /** Of what was sent at a steady pace: each exchange, and when it was due (ms since the epoch). */
+  readonly due: readonly (readonly [exchange: string, atMs: number])[]
+  /** ms since the epoch. */
+  readonly begunAtMs: number
 }
 
 interface Answer {
@@ -20,9 +24,9 @@ interface Answer {
   readonly receipt: string
 }
 
-/** Where to push, and the public keys that its receipts must verify with. */
+/** Where to push, in turn, and the public keys that the receipts must verify with. */
 export interface Target {
-  readonly url: string
+  readonly urls: readonly string[]
   readonly jwks: JSONWebKeySet
   /** The floor instead of a hub. */
   readonly bare: boolean
@@ -36,8 +40,8 @@ let tokens: string[] = []
 const agent = new Agent({ keepAlive: true, maxSockets: 1_024, scheduling: 'lifo' })
 
 answerRequests({
-  open({ keysDir }: { keysDir: string }): void {
-    const make = messageMaker(senderSigner(keysDir))
+  open({ keysDir, kind }: { keysDir: string; kind: MessageKind }): void {
+    const make = messageMaker(senderSigner(keysDir), kind)
     next = () => make().token
   },
   sign({ count }: { count: number }): number {
@@ -56,7 +60,7 @@ answerRequests({
   },
   /** So many requests a second whatever the answers take; latency counts from when a request was due. */
   async steady({ perSecond, ...target }: Target & { perSecond: number }): Promise<LoadResult> {
-    const run = openRun(target)
+    const run = openRun(target, true)
     const begun = performance.now()
     const under: Promise<void>[] = []
     for (const [index, token] of tokens.entries()) {
@@ -74,14 +78,18 @@ interface Run {
   end(): Promise<LoadResult>
 }
 
-function openRun(target: Target): Run {
+function openRun(target: Target, tellsDue = false): Run {
   const latencies: number[] = []
+  const due: [string, number][] = []
+  const begunAtMs = Date.now()
+  let sent = 0
   const kept: Answer[] = []
   const begun = performance.now()
   return {
     async send(token, dueAt) {
-      const receipt = await post(target.url, token)
+      const receipt = await post(target.urls[sent++ % target.urls.length] ?? '', token)
       latencies.push(performance.now() - dueAt)
+      if (tellsDue && !target.bare) due.push([String(decodeJwt(receipt)['exchange']), performance.timeOrigin + dueAt])
       if (latencies.length % KEEP_EVERY === 1) kept.push({ token, receipt })
     },
     async end() {
@@ -94,6 +102,8 @@ function openRun(target: Target): Run {
         p50Ms: percentile(latencies, 0.5),
         p99Ms: percentile(latencies, 0.99),
         verified: sample.length,
+        due,
+        begunAtMs,
       }
     },
   }

@@ -5,11 +5,14 @@ import type { Bench } from './report.ts'
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   floor: async () => (await import('./floor.ts')).floor,
   accept: async () => (await import('./accept.ts')).accept,
+  deliver: async () => (await import('./deliver.ts')).deliver,
+  endpoints: async () => (await import('./endpoints.ts')).endpoints,
   start: async () => (await import('./start.ts')).start,
 }
 
-const USAGE = `usage: npm run bench ${Object.keys(BENCHES).join('|')} -- [--json] [--seconds N]\n`
+const USAGE = `usage: npm run bench ${Object.keys(BENCHES).join('|')} -- [--json] [--seconds N] [--processes N]\n`
 const DEFAULT_SECONDS = 120
+const MAX_PROCESSES = 8
 
 process.exit(await main())
 
@@ -27,7 +30,7 @@ async function main(): Promise<number> {
   const bench = await call.load()
   const say = (line: string): void => void (call.json ? process.stderr : process.stdout).write(`${line}\n`)
   try {
-    const report = await bench({ seconds: call.seconds, say })
+    const report = await bench({ seconds: call.seconds, processes: call.processes, say })
     if (call.json) process.stdout.write(`${JSON.stringify(report)}\n`)
     return 0
   } catch (error) {
@@ -40,6 +43,7 @@ interface Call {
   readonly load: () => Promise<Bench>
   readonly json: boolean
   readonly seconds: number
+  readonly processes: number
 }
 
 function readCall(): Call | undefined {
@@ -49,12 +53,15 @@ function readCall(): Call | undefined {
       options: {
         json: { type: 'boolean', default: false },
         seconds: { type: 'string', default: `${DEFAULT_SECONDS}` },
+        processes: { type: 'string', default: '1' },
       },
     })
     const load = Object.hasOwn(BENCHES, positionals[0] ?? '') ? BENCHES[positionals[0] ?? ''] : undefined
     const seconds = Number(values.seconds)
+    const processes = Number(values.processes)
     if (load === undefined || positionals.length !== 1 || !(seconds > 0)) return undefined
-    return { load, json: values.json, seconds }
+    if (!Number.isInteger(processes) || processes < 1 || processes > MAX_PROCESSES) return undefined
+    return { load, json: values.json, seconds, processes }
   } catch {
     return undefined
   }

@@ -8,10 +8,13 @@ import type { Signer } from '#trust/sign.ts'
 export const ROOT = path.join(import.meta.dirname, '..', '..')
 export const HUB = 'dianqiao'
 export const CONTRACT = 'approval-result@1'
+/** `result`: an approval result without a case, which waits unrouted; `application`: goes to the utility at once. */
+export type MessageKind = 'result' | 'application'
 /** An approval platform whose seeded key is ES256. */
 export const SENDER = 'platform-chifeng'
 
-const EXAMPLE = path.join(ROOT, 'schemas/approval-result/examples/valid/approved.json')
+const RESULT = path.join(ROOT, 'schemas/approval-result/examples/valid/approved.json')
+const APPLICATION = path.join(ROOT, 'schemas/power-application/examples/valid/low-voltage-enterprise.json')
 /** The longest life that the contract allows, so that a token signed before a window outlives it. */
 const LIFE_SECONDS = 600
 
@@ -26,25 +29,38 @@ export function senderSigner(keysDir: string): Signer {
   return signer
 }
 
-/** Makes distinct approval results of 2 KB: another affair number, case and jti in each. */
-export function messageMaker(signer: Signer): () => Message {
-  const example = JSON.parse(readFileSync(EXAMPLE, 'utf8')) as JsonObject
+/** Makes distinct messages of about 2 KB: another business number, case and jti in each. */
+export function messageMaker(signer: Signer, kind: MessageKind = 'result'): () => Message {
+  const example = JSON.parse(readFileSync(kind === 'result' ? RESULT : APPLICATION, 'utf8')) as JsonObject
   const run = randomUUID().slice(0, 8)
   let count = 0
   return () => {
     const now = Math.floor(Date.now() / 1000)
-    const affairNo = `150402-${run}-${String(++count).padStart(8, '0')}`
-    const finishedAt = new Date((now - 3600) * 1000).toISOString()
+    const number = `150402-${run}-${String(++count).padStart(8, '0')}`
+    const past = new Date((now - 3600) * 1000).toISOString()
+    const message =
+      kind === 'result'
+        ? { contract: CONTRACT, data: { ...example, affairNo: number, finishedAt: past } }
+        : { contract: 'power-application@1', data: application(example, number, past) }
     const claims = {
       iss: SENDER,
       aud: HUB,
       iat: now,
       exp: now + LIFE_SECONDS,
       jti: randomUUID(),
-      contract: CONTRACT,
-      sub: affairNo,
-      data: { ...example, affairNo, finishedAt },
+      ...message,
+      sub: number,
     }
     return { claims, token: signer.sign('exchange+jwt', claims) }
   }
 }
+
+const application = (example: JsonObject, applicationNo: string, appliedAt: string): JsonObject => ({
+  ...example,
+  applicationNo,
+  appliedAt,
+  aliases: [
+    { scheme: 'application-no', issuer: 'state-grid-east', number: applicationNo },
+    { scheme: 'affair-no', issuer: SENDER, number: `A-${applicationNo}` },
+  ],
+})

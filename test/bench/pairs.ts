@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Child, startChild } from './child.ts'
 import type { LoadResult, Target } from './load-process.ts'
+import type { MessageKind } from './message.ts'
 import { cpuOf, cpuOfTree } from './processes.ts'
 import type { World } from './world.ts'
 
@@ -14,7 +15,8 @@ export interface Window extends LoadResult {
 
 export interface Subject {
   readonly target: Target
-  readonly pid: number
+  /** The processes under test. */
+  readonly pids: readonly number[]
 }
 
 export interface LoadGenerator {
@@ -26,17 +28,18 @@ export interface LoadGenerator {
 /** What PostgreSQL and the collector still do for a window is counted in it. */
 const SETTLE_MS = 60
 
-export async function openLoadGenerator(world: World): Promise<LoadGenerator> {
+export async function openLoadGenerator(world: World, kind: MessageKind = 'result'): Promise<LoadGenerator> {
   const child = startChild('load-process.ts')
-  await child.ask('open', { keysDir: world.keysDir })
+  await child.ask('open', { keysDir: world.keysDir, kind })
 
   async function measure(subject: Subject, method: string, input: object, count: number): Promise<Window> {
     await child.ask('sign', { count })
-    const processBefore = cpuOf(subject.pid)
+    const cpuOfSubject = (): number => subject.pids.reduce((sum, pid) => sum + cpuOf(pid), 0)
+    const processBefore = cpuOfSubject()
     const postgresBefore = cpuOfTree(world.postgresPid)
     const result = (await child.ask(method, { ...subject.target, ...input })) as LoadResult
     await sleep(SETTLE_MS)
-    const processUs = (cpuOf(subject.pid) - processBefore) / result.sent
+    const processUs = (cpuOfSubject() - processBefore) / result.sent
     const postgresUs = (cpuOfTree(world.postgresPid) - postgresBefore) / result.sent
     if (result.sent !== count || result.verified === 0) throw new Error(`${result.sent} of ${count} exchanges answered`)
     return { ...result, perSecond: result.sent / result.seconds, processUs, postgresUs, cpuUs: processUs + postgresUs }
@@ -53,5 +56,5 @@ export async function openLoadGenerator(world: World): Promise<LoadGenerator> {
 export async function startFloor(world: World, senderJwk: object): Promise<{ subject: Subject; child: Child }> {
   const child = startChild('floor-process.ts')
   const target = await child.ask('start', { databaseUrl: await world.createDatabase('floor'), senderJwk })
-  return { subject: { target: target as Target, pid: child.pid }, child }
+  return { subject: { target: target as Target, pids: [child.pid] }, child }
 }

@@ -26,6 +26,8 @@ export interface Report {
 export interface BenchOptions {
   /** About how long the measured windows last together. */
   readonly seconds: number
+  /** Gateways behind one address. */
+  readonly processes: number
   readonly say: (line: string) => void
 }
 

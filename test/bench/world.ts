@@ -5,6 +5,7 @@ import pg from 'pg'
 import { prepare } from '#cli/boot.ts'
 import { readConfig } from '#config.ts'
 import { startEmbeddedPostgres } from '#store/embedded.ts'
+import { migrate } from '#store/migrate.ts'
 import { HUB } from './message.ts'
 
 /** What a measurement of acceptance stands on: one durable PostgreSQL, a seeded hub database, keys. */
@@ -14,8 +15,12 @@ export interface World {
   /** Environment of a hub process on this database; nothing of ours leaks into it. */
   readonly hubEnv: NodeJS.ProcessEnv
   readonly keysDir: string
+  /** For what else the bench keeps in files. */
+  readonly directory: string
   /** An empty database beside the hub's, on the same server. */
   createDatabase(name: string): Promise<string>
+  /** The same with the hub's schema. */
+  migratedDatabase(name: string): Promise<string>
   close(): Promise<void>
 }
 
@@ -26,12 +31,19 @@ export function temporaryDir(): { readonly path: string; remove(): void } {
   return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) }
 }
 
-export async function openWorld(): Promise<World> {
+/** `settings`: of PostgreSQL, beside its own. */
+export async function openWorld(settings: Readonly<Record<string, string>> = {}): Promise<World> {
   const directory = temporaryDir()
-  const postgres = await startEmbeddedPostgres({ dataDir: path.join(directory.path, 'postgres') })
+  const postgres = await startEmbeddedPostgres({ dataDir: path.join(directory.path, 'postgres'), settings })
   const close = async (): Promise<void> => {
     await postgres.stop()
     directory.remove()
+  }
+  const createDatabase = async (name: string): Promise<string> => {
+    await query(postgres.url, `CREATE DATABASE ${name}`)
+    const url = new URL(postgres.url)
+    url.pathname = `/${name}`
+    return url.href
   }
   try {
     const hubEnv = {
@@ -48,11 +60,12 @@ export async function openWorld(): Promise<World> {
       databaseUrl: postgres.url,
       hubEnv,
       keysDir: config.partyKeysDir,
-      async createDatabase(name) {
-        await query(postgres.url, `CREATE DATABASE ${name}`)
-        const url = new URL(postgres.url)
-        url.pathname = `/${name}`
-        return url.href
+      directory: directory.path,
+      createDatabase,
+      async migratedDatabase(name) {
+        const url = await createDatabase(name)
+        await migrate(url)
+        return url
       },
       close,
     }

@@ -10,6 +10,7 @@ const run = promisify(execFile)
 const DISK = '768m'
 /** The log must fit on the small disk many times over. */
 const SETTINGS = { max_wal_size: '96MB', min_wal_size: '32MB', max_connections: '150' }
+const FILL_TRIES = 20
 const SOCKET = '.s.PGSQL.5432'
 
 /** A durable PostgreSQL that can be stopped, killed and started again on the same data, and whose disk can be full. */
@@ -17,7 +18,7 @@ export interface FaultDatabase {
   readonly target: () => ProxyTarget
   /** Why the disk cannot be filled, or undefined. */
   readonly noFullDisk: string | undefined
-  /** Starts it where it does not run, be it that we stopped it or that it died. */
+  /** Starts it where it does not run, be it that we stopped it or that it died; on a full disk it need not succeed. */
   readonly ensure: () => Promise<void>
   /** `fast` breaks its connections and ends in order; `kill` is SIGKILL of the postmaster. */
   readonly stop: (how: 'fast' | 'kill') => Promise<void>
@@ -37,6 +38,7 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
   const ballast = join(disk, 'ballast')
   const lines: string[] = []
   let running: EmbeddedPostgres | undefined
+  let isFull = false
   const inTurn = createTurns()
 
   const start = async (): Promise<void> => {
@@ -63,19 +65,37 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
   return {
     target: () => ({ path: join(disk, 'pg', SOCKET) }),
     noFullDisk,
-    ensure: () => inTurn(start),
+    // Recovery after a crash needs room: on a full disk it may fail, and whoever frees the disk starts it again.
+    ensure: () => inTurn(() => start().catch((error: unknown) => (isFull ? undefined : Promise.reject(error)))),
     stop: (how) => inTurn(() => stop(how)),
     async fillDisk() {
-      const { bavail, bsize } = await statfs(disk)
-      if (bavail > 0) await run('fallocate', ['-l', String(bavail * bsize), ballast])
+      isFull = true
+      await fill(disk, ballast)
     },
-    freeDisk: () => rm(ballast, { force: true }),
+    async freeDisk() {
+      await emptied(ballast)
+      isFull = false
+    },
     log: () => lines,
     async close() {
       await inTurn(() => stop('fast'))
       if (noFullDisk === undefined) await run('umount', ['-l', disk])
     },
   }
+}
+
+/** The server may take a block between the look and the filling; what is left then is looked for again. */
+async function fill(disk: string, ballast: string): Promise<void> {
+  for (let n = 0; ; n++) {
+    const { bavail, bsize } = await statfs(disk)
+    if (bavail <= 0) return
+    const filled = await run('fallocate', ['-l', String(bavail * bsize), `${ballast}-${n}`]).catch(() => undefined)
+    if (filled === undefined && n >= FILL_TRIES) throw new Error(`${disk} could not be filled`)
+  }
+}
+
+async function emptied(ballast: string): Promise<void> {
+  for (let n = 0; n <= FILL_TRIES; n++) await rm(`${ballast}-${n}`, { force: true })
 }
 
 async function mount(disk: string): Promise<string | undefined> {

@@ -12,6 +12,7 @@ import { CHIFENG, contentOf, type Message } from './messages.ts'
 
 const RETRY_MS = 100
 const QUIET_WITHIN_MS = 30_000
+const ASKED_WITHIN_MS = 10_000
 /** Long enough for a second effect or a second delivery to show, had something gone wrong. */
 const AFTERMATH_MS = 300
 
@@ -98,13 +99,14 @@ export function openOutside(options: OutsideOptions): Outside {
 
   const judge = async (): Promise<Violations> => {
     const exchanges = exchangesOf(pushes)
-    const ask = async (message: string, exchange: string): Promise<ExchangeStatus> =>
+    const ask: Ask = async (message, exchange) =>
       statusOf(await client(message.slice(0, message.indexOf(' ')), options.statusUrl()), message, exchange)
     await untilQuiet(exchanges, ask, options.quietWithinMs ?? QUIET_WITHIN_MS)
     // The original receipt, once more, however long ago it was given.
     for (const message of messages.values()) await push(message, options.statusUrl())
     await sleep(AFTERMATH_MS)
-    const statuses = await inTurns([...exchanges], ([message, exchange]) => ask(message, exchange))
+    const asked = await inTurns([...exchanges], ([message, exchange]) => ask(message, exchange))
+    const statuses = asked.filter((status) => status !== undefined)
     const effects = [...peers].flatMap(([utility, peer]) =>
       effectsOf(utility, peer, linesOf(historyDir, utility).slice(earlier.get(utility))),
     )
@@ -138,7 +140,8 @@ function openClient(keysDir: string, url: string, party: string): Promise<PartyC
 const exchangesOf = (pushes: readonly Push[]): Map<SentMessage['id'], string> =>
   new Map(pushes.flatMap(({ message, answer }) => (answer === undefined ? [] : [[message, answer.exchange]])))
 
-type Ask = (message: string, exchange: string) => Promise<ExchangeStatus>
+/** Undefined where the hub does not know the exchange. */
+type Ask = (message: string, exchange: string) => Promise<ExchangeStatus | undefined>
 
 async function untilQuiet(exchanges: ReadonlyMap<string, string>, ask: Ask, withinMs: number): Promise<void> {
   const until = performance.now() + withinMs
@@ -146,14 +149,22 @@ async function untilQuiet(exchanges: ReadonlyMap<string, string>, ask: Ask, with
   while (open.length > 0 && performance.now() < until) {
     const asked = await inTurns(open, async (one) => ({ one, status: await ask(...one) }))
     open = asked
-      .filter(({ status }) => status.deliveries.some(({ state }) => state !== 'acknowledged'))
+      .filter(({ status }) => status?.deliveries.some(({ state }) => state !== 'acknowledged'))
       .map(({ one }) => one)
     if (open.length > 0) await sleep(50)
   }
 }
 
-async function statusOf(client: PartyClient, message: string, exchange: string): Promise<ExchangeStatus> {
-  const { status, body } = await client.get(`/v1/exchanges/${exchange}`)
+/** A hub that has just been healed may still say "not now" (503); anything else than a status or 404 is wrong. */
+async function statusOf(client: PartyClient, message: string, exchange: string): Promise<ExchangeStatus | undefined> {
+  const until = performance.now() + ASKED_WITHIN_MS
+  let answer = await client.get(`/v1/exchanges/${exchange}`)
+  while (answer.status === 503 && performance.now() < until) {
+    await sleep(RETRY_MS)
+    answer = await client.get(`/v1/exchanges/${exchange}`)
+  }
+  const { status, body } = answer
+  if (status === 404) return undefined
   if (status !== 200) throw new Error(`${message}: status of ${exchange} answers ${status}`)
   const deliveries = body['deliveries'] as unknown as { delivery: string; recipient: string | null; state: string }[]
   return {

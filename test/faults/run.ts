@@ -63,11 +63,13 @@ const isClean = ({ violations, troubles }: Round): boolean =>
 /** The line that ends a run. */
 export function summaryLine(report: RunReport): string {
   const faults = Object.entries(report.faults).map(([kind, count]) => `${kind} ${count}`)
-  const wrong = Object.values(report.violations).reduce((sum, count) => sum + count, report.troubles)
+  const found = [...Object.entries(report.violations), ['troubles', report.troubles] as const]
+  const wrong = found.reduce((sum, [, count]) => sum + count, 0)
+  const sets = found.map(([kind, count]) => `${kind} ${count}`).join(', ')
   const leftOut = report.leftOut.length === 0 ? '' : `; left out: ${report.leftOut.join(', ')}`
   return (
     `seed ${report.seed}: ${report.schedules} schedules, ${report.messages} messages in ${report.pushes} pushes, ` +
-    `faults: ${faults.join(', ')}${leftOut}; ${wrong === 0 ? 'no violation' : `${wrong} VIOLATIONS`}, ${report.seconds} s`
+    `faults: ${faults.join(', ')}${leftOut}; ${wrong === 0 ? 'no violation' : `${wrong} VIOLATIONS`} (${sets}), ${report.seconds} s`
   )
 }
 

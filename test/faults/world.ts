@@ -30,10 +30,18 @@ export interface World {
   readonly judge: () => Promise<Violations>
 }
 
+export interface WorldOptions {
+  /** The folder whose build runs; default this one. */
+  readonly root?: string
+  /** How long the judge waits for what does not come to rest. */
+  readonly quietWithinMs?: number
+}
+
 /** `embedded`: the hub runs on a PostgreSQL of its own instead of a clone of the migrated template. */
 export async function openWorld(
   { onTestFinished }: Pick<TestContext, 'onTestFinished'>,
   database: 'cloned' | 'embedded' = 'cloned',
+  { root, quietWithinMs }: WorldOptions = {},
 ): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'dianqiao-faults-'))
   // The embedded PostgreSQL runs as an unprivileged user when we are root, and must be able to enter.
@@ -54,6 +62,7 @@ export async function openWorld(
         UTILITIES.map((utility) => [`${utility}-marketing`, peers.get(utility)?.url ?? '']),
       ),
       ...(cloned === undefined ? {} : { databaseUrl: cloned.url }),
+      ...(root === undefined ? {} : { root }),
     })
     hubs.push(opened)
     return opened
@@ -66,7 +75,7 @@ export async function openWorld(
     releaseKeys()
   })
   const hub = await openHub()
-  return { hub, secondHub: openHub, peers, ...openOutsideOf(hub, peers, dir) }
+  return { hub, secondHub: openHub, peers, ...openOutsideOf(hub, peers, dir, quietWithinMs) }
 }
 
 /** The open worlds of one test file share their keys: making RSA keys takes as long as starting a hub. */
@@ -89,8 +98,15 @@ function openOutsideOf(
   home: HubProcess,
   peers: ReadonlyMap<string, MarketingPeer>,
   dir: string,
+  quietWithinMs: number | undefined,
 ): Pick<World, 'client' | 'push' | 'pushUntilAnswered' | 'pushes' | 'judge'> {
-  const outside = openOutside({ keysDir: home.keysDir, peers, historyDir: dir, statusUrl: () => home.url })
+  const outside = openOutside({
+    keysDir: home.keysDir,
+    peers,
+    historyDir: dir,
+    statusUrl: () => home.url,
+    ...(quietWithinMs === undefined ? {} : { quietWithinMs }),
+  })
   return {
     client: (party, hub = home) => outside.client(party, hub.url),
     push: (message, hub = home) => outside.push(message, hub.url),

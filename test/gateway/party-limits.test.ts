@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createPartyLimits } from '#exchange/party-limits.ts'
 import type { Party } from '#exchange/party-register.ts'
 import { withDatabase } from '../support/database.ts'
@@ -34,6 +34,15 @@ withDatabase('limits of a party', (databaseUrl) => {
       expect((await hub.post('/v1/exchanges', forged)).json['code']).toBe('token.signature_invalid')
     }
     expect((await hub.post('/v1/exchanges', token)).status).toBe(202)
+  })
+
+  test('a wall clock that jumps ahead and is set back closes nobody out', async () => {
+    const ningcheng = hub.party('platform-ningcheng')
+    const ahead = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 600_000)
+    const pushedAhead = await ningcheng.push(result(newNumber()))
+    ahead.mockRestore()
+    const pushedAfter = await ningcheng.push(result(newNumber()))
+    expect([pushedAhead.status, pushedAfter.status]).toEqual([202, 202])
   })
 
   test('in a batch nothing behind a line that was not taken is tried', async () => {

@@ -18,6 +18,8 @@ export interface HubProcessOptions {
   /** Base URLs of the peers by the endpoint names of the connector manifests. */
   readonly endpoints: Readonly<Record<string, string>>
   readonly env?: Readonly<Record<string, string>>
+  /** The folder whose build runs; default this one. */
+  readonly root?: string
 }
 
 export interface Ended {
@@ -84,7 +86,7 @@ export async function openHubProcess(options: HubProcessOptions): Promise<HubPro
     keysDir: config.partyKeysDir,
     async start(env = {}) {
       const begun = performance.now()
-      const child = spawnHub({ ...base, ...env })
+      const child = spawnHub(options.root ?? ROOT, { ...base, ...env })
       child.stderr?.on('data', (chunk: Buffer) => {
         log += chunk.toString('utf8')
       })
@@ -107,9 +109,9 @@ export async function openHubProcess(options: HubProcessOptions): Promise<HubPro
   }
 }
 
-function spawnHub(env: NodeJS.ProcessEnv): ChildProcess {
+function spawnHub(root: string, env: NodeJS.ProcessEnv): ChildProcess {
   const child = spawn(process.execPath, ['src/main.ts', 'start'], {
-    cwd: ROOT,
+    cwd: root,
     // Nothing else of our own environment: a DATABASE_URL of the developer must not reach a hub that is to be killed.
     env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],

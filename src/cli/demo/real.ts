@@ -47,7 +47,7 @@ export async function startBackends(dataDir: string): Promise<RealBackends> {
 }
 
 /** The topics of every party that receives or sends by Kafka, as `dianqiao topics apply` makes them. */
-export async function makeTopics({ databaseUrl, brokers }: RealBackends): Promise<void> {
+export async function makeTopics({ databaseUrl, brokers }: Omit<RealBackends, 'stop'>): Promise<void> {
   const db = openDb(databaseUrl, { max: 1 })
   try {
     const { parties } = await readRegister(db)
