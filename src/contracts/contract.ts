@@ -82,6 +82,17 @@ export interface Answers {
   readonly legalBases: readonly string[]
 }
 
+/** Where the data may name files: objects {digest, bytes, mediaType, copyExpiresAt}, or lists of them. */
+export interface CarriedFiles {
+  readonly pointers: readonly string[]
+  /** Size cap of one file in bytes; the hub's own cap holds beside it. */
+  readonly maxBytes: number
+  readonly mediaTypes: readonly MediaType[]
+}
+
+/** The media types whose content the hub can tell by its bytes. */
+export type MediaType = 'application/ofd' | 'application/pdf' | 'image/png' | 'image/jpeg' | 'image/vnd.dwg'
+
 /** One contract, deeply frozen. All pointers are JSON Pointers (RFC 6901) into the data. */
 export interface Contract {
   /** Wire name, `name@major`. */
@@ -116,6 +127,7 @@ export interface Contract {
   readonly retention: RetentionClass
   /** Whether any property of its schema carries `x-privacy`: then it is not on a broker in the clear. */
   readonly personal: boolean
+  readonly files?: CarriedFiles
   readonly legalBasis: { readonly policyDocument: string; readonly ledgerTasks: readonly number[] }
 }
 
