@@ -172,7 +172,7 @@ export function propertyCertificateFault(value: string): Bilingual | undefined {
 }
 
 /** 32 bytes in canonical base64url: the last character holds two bits that must be zero. */
-const FILE_DIGEST = /^(?:sha-256|sm3):[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
+export const FILE_DIGEST = /^(?:sha-256|sm3):[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 
 /** Digest of a file's bytes: `sha-256:` or `sm3:` (GB/T 32905) and 43 characters of base64url. */
 export function fileDigestFault(value: string): Bilingual | undefined {
