@@ -1,4 +1,3 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import type { ContractSet } from '#contracts/contract.ts'
 import { type FetchDeps, fetchableFile, openFile } from '#documents/fetch-file.ts'
 import { requireFileDigests } from '#documents/file-digest.ts'
@@ -9,7 +8,7 @@ import type { FileDoor } from '#gateway/http/deps.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { LiveRegister } from '#parties/register.ts'
 import type { Db } from '#store/db.ts'
-import type { HubKeyRing } from '#trust/key-ring.ts'
+import type { Vault } from '#trust/vault.ts'
 import type { Config } from './config.ts'
 
 interface FileSources {
@@ -18,14 +17,16 @@ interface FileSources {
   readonly clock: Clock
   readonly contracts: ContractSet
   readonly register: LiveRegister
-  readonly keyRing: HubKeyRing
+  readonly vault: Vault
 }
 
 /** Uploads and fetches of one gateway. Throws `config.invalid` when a digest of PROTOCOL cannot be computed here. */
 export function composeFiles(core: FileSources, servedBy: (asker: Proven) => readonly string[]): FileDoor {
   requireFileDigests()
-  const { db, clock, contracts, register } = core
-  const shared = { db, clock, register, slots: createTransferSlots(), ...createFileSeal(core.keyRing.digestKey) }
+  const { db, clock, contracts, register, vault } = core
+  // A copy says itself how long it is kept, and may be longer than any other class: its chunks go when it expires.
+  const seal = (plain: Buffer): Buffer => vault.seal('archive', plain)
+  const shared = { db, clock, register, slots: createTransferSlots(), seal, open: vault.open }
   const uploads: UploadDeps = { ...shared, contracts, ...core.config.files }
   const fetches: FetchDeps = { ...shared, servedBy }
   return {
@@ -33,26 +34,5 @@ export function composeFiles(core: FileSources, servedBy: (asker: Proven) => rea
     uploadState: (asker, digest) => uploadState(db, asker.party.id, digest),
     fetchable: (asker, digest) => fetchableFile(fetches, asker, digest),
     open: (asker, file, range) => openFile(fetches, asker, file, range),
-  }
-}
-
-const NONCE_BYTES = 12
-const TAG_BYTES = 16
-
-/** The one place that knows how a chunk is sealed: AES-256-GCM, nonce ‖ tag ‖ text. */
-function createFileSeal(hubKey: Buffer): Pick<UploadDeps, 'seal' | 'open'> {
-  const key = Buffer.from(hkdfSync('sha256', hubKey, '', 'dianqiao file chunk', 32))
-  return {
-    seal(plain) {
-      const nonce = randomBytes(NONCE_BYTES)
-      const cipher = createCipheriv('aes-256-gcm', key, nonce)
-      const text = [cipher.update(plain), cipher.final()]
-      return Buffer.concat([nonce, cipher.getAuthTag(), ...text])
-    },
-    open(sealed) {
-      const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE_BYTES))
-      decipher.setAuthTag(sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES))
-      return Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()])
-    },
   }
 }

@@ -81,4 +81,6 @@ export const fileObject = (bytes: Buffer, change: object = {}) => ({
 })
 
 /** A result certificate that names it. */
-export const certificate = (file: object) => ({ resultCertificate: { name: '挖掘城市道路许可证', file } })
+export const certificate = (file: object) => ({
+  resultCertificate: { name: '挖掘城市道路许可证', number: '2026-0117', issuerName: '审批局', file },
+})
