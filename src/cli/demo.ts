@@ -13,6 +13,7 @@ import {
   samePushAgain,
 } from './demo/acts.ts'
 import { busDoor } from './demo/bus-door.ts'
+import { licenceCopyTravels } from './demo/files.ts'
 import { makeTopics, type RealBackends, startBackends, untilBusReads } from './demo/real.ts'
 import { refusals } from './demo/refusals.ts'
 import { openScenario } from './demo/scenario.ts'
@@ -67,6 +68,7 @@ async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promi
   await samePushAgain(scenario)
   await peerRecovers(scenario)
   await licenceFetch(scenario)
+  await licenceCopyTravels(scenario)
   await busDoor(scenario)
   await refusals(scenario)
 }
