@@ -107,3 +107,14 @@ export async function recordFetch(db: Db, fetch: FileFetch): Promise<void> {
     INSERT INTO file_fetch (file, digest, party, first_byte, last_byte)
     VALUES (${fetch.file}, ${fetch.digest}, ${fetch.party}, ${fetch.firstByte}, ${fetch.lastByte})`.execute(db)
 }
+
+/** Who fetched which bytes of a file, the oldest first. */
+export async function fetchesOf(
+  db: Db,
+  digest: string,
+): Promise<{ at: Date; party: string; firstByte: number; lastByte: number }[]> {
+  const { rows } = await sql<{ at: Date; party: string; firstByte: number; lastByte: number }>`
+    SELECT at, party, first_byte::float8 AS "firstByte", last_byte::float8 AS "lastByte"
+    FROM file_fetch WHERE digest = ${digest} ORDER BY id`.execute(db)
+  return rows
+}

@@ -165,3 +165,27 @@ export async function fileLoad(db: Db): Promise<FileLoad[]> {
     FROM file WHERE state <> 'purged' GROUP BY state`.execute(db)
   return rows
 }
+
+/** A file with who uploaded it, how far it is, and until when its last copy is in force (null: nobody named it). */
+export interface ListedFile {
+  readonly digest: string
+  readonly owner: string
+  readonly mediaType: string
+  readonly state: string
+  readonly bytes: number
+  readonly stored: number
+  readonly movedAt: Date
+  readonly namedUntil: Date | null
+}
+
+const LISTED = 1_000
+
+/** The files of one party, or of all, what moved last first; at most 1,000. */
+export async function listFiles(db: Db, owner: string | undefined): Promise<ListedFile[]> {
+  const { rows } = await sql<ListedFile>`
+    SELECT f.digest, f.owner, f.media_type AS "mediaType", f.state, f.bytes::float8 AS bytes, f.stored::float8 AS stored,
+      f.moved_at AS "movedAt", (SELECT max(n.expires_at) FROM file_naming n WHERE n.file = f.id) AS "namedUntil"
+    FROM file f WHERE ${owner ?? null}::text IS NULL OR f.owner = ${owner ?? null}
+    ORDER BY f.moved_at DESC LIMIT ${LISTED}`.execute(db)
+  return rows
+}
