@@ -90,7 +90,7 @@ export async function openFile(
             idle = setTimeout(() => {
               controller.error(new HubError('http.timeout'))
               end()
-            }, READER_IDLE_MS)
+            }, READER_IDLE_MS).unref()
             return
           }
           controller.close()

@@ -114,7 +114,7 @@ export function discardUpload(db: Db, { id, writer }: StoredFile): Promise<void>
 
 const UNNAMED_DAYS = 7
 /** Chunks go with their file: a step stays well below the statement's time-out. */
-const PURGED_PER_STEP = 20
+const PURGED_PER_STEP = 8
 
 /**
  * Removes files whose last copy has expired, and those that nobody finished or named within 7 days; the number of

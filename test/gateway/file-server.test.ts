@@ -9,6 +9,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { composeGateway, PROJECT_ROOT } from '#compose.ts'
 import { type RunningServer, startServer } from '#gateway/http/server.ts'
@@ -170,6 +171,44 @@ withDatabase('files over a socket', (databaseUrl) => {
     await expect.poll(() => said.get(stalling)).toMatch(/^HTTP\/1.1 408 /)
     expect(await offsetOf(digestOf(stalled))).toBe(CHUNK_BYTES)
     for (const socket of said.keys()) socket.destroy()
+  })
+
+  test('a download that fails half way breaks its connection, and the log says why', async () => {
+    const file = licenceCopy('broken', 4 * MIB)
+    const digest = digestOf(file)
+    const authorized = (method: string) => ({ authorization: bearerOf(platform, method, digest, server()) })
+    const headers = { ...authorized('PUT'), 'content-type': OFD }
+    const put = await fetch(server() + pathOf(digest), { method: 'PUT', body: Uint8Array.from(file), headers })
+    expect(put.status).toBe(201)
+    await platform.push(result(newNumber(), certificate(fileObject(file)) as never))
+    await sql`DELETE FROM file_chunk WHERE n = 9 AND file = (SELECT id FROM file WHERE digest = ${digest})`.execute(
+      hub.core.db,
+    )
+    const response = await fetch(server() + pathOf(digest), { headers: authorized('GET') })
+    expect(response.status).toBe(200)
+    await expect(response.arrayBuffer()).rejects.toThrow()
+    await expect.poll(() => hub.logged.map(({ message }) => message)).toContain('a download broke off')
+  })
+
+  test('a reader that leaves gives its place back', async () => {
+    const file = licenceCopy('left', 4 * MIB)
+    const digest = digestOf(file)
+    const url = server() + pathOf(digest)
+    const authorized = (method: string) => ({ authorization: bearerOf(platform, method, digest, server()) })
+    const headers = { ...authorized('PUT'), 'content-type': OFD }
+    await fetch(url, { method: 'PUT', body: Uint8Array.from(file), headers })
+    await platform.push(result(newNumber(), certificate(fileObject(file)) as never))
+    // More than a party may have under way at once, none of them read to its end.
+    for (let n = 0; n < 12; n++) {
+      const abort = new AbortController()
+      let status = 429
+      while (status === 429) {
+        status = (await fetch(url, { headers: authorized('GET'), signal: abort.signal })).status
+        if (status === 429) await sleep(50)
+      }
+      expect(status).toBe(200)
+      abort.abort()
+    }
   })
 
   test('64 MiB pass through both ways in bounded memory', { timeout: 60_000 }, async () => {

@@ -7,8 +7,10 @@ import type { UploadState } from '#documents/upload.ts'
 import type { Proven } from '#exchange/prove.ts'
 import { asHubError } from '#kernel/errors.ts'
 import { answerError, provenBearer } from '../answers.ts'
+import { incomingOf } from '../body-limit.ts'
 import { askedRange, uploadPart } from '../byte-ranges.ts'
 import type { GatewayDeps } from '../deps.ts'
+import { traceOf } from '../request-log.ts'
 import { bearer, problems } from '../schemas.ts'
 
 /** What is inside a file is its sender's word (PROTOCOL, Files). */
@@ -142,7 +144,19 @@ async function answerFile(deps: GatewayDeps, c: Context, asker: Proven, file: Fe
   const body = await deps.files.open(asker, file, { first, last })
   headers['content-length'] = String(last - first + 1)
   if (range !== undefined) headers['content-range'] = `bytes ${first}-${last}/${file.bytes}`
-  return new Response(body, { status: range === undefined ? 200 : 206, headers })
+  return new Response(ReadableStream.from(orBreak(deps, c, body)), { status: range === undefined ? 200 : 206, headers })
+}
+
+/** A body that fails half way can say so no more: the log says why, and the connection breaks with it. */
+async function* orBreak(deps: GatewayDeps, c: Context, body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body
+  } catch (error) {
+    const socket = incomingOf(c)?.socket
+    if (socket === undefined) throw error
+    deps.log({ level: 'warn', message: 'a download broke off', error, ...traceOf(c) })
+    socket.destroy()
+  }
 }
 
 function fileHeaders({ digest, mediaType, copyExpiresAt }: Fetchable): Record<string, string> {
