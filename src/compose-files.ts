@@ -20,6 +20,8 @@ interface FileSources {
   readonly vault: Vault
 }
 
+const READER_IDLE_MS = 60_000
+
 /** Uploads and fetches of one gateway. Throws `config.invalid` when a digest of PROTOCOL cannot be computed here. */
 export function composeFiles(core: FileSources, servedBy: (asker: Proven) => readonly string[]): FileDoor {
   requireFileDigests()
@@ -28,7 +30,7 @@ export function composeFiles(core: FileSources, servedBy: (asker: Proven) => rea
   const seal = (plain: Buffer): Buffer => vault.seal('archive', plain)
   const shared = { db, clock, register, slots: createTransferSlots(), seal, open: vault.open }
   const uploads: UploadDeps = { ...shared, contracts, ...core.config.files }
-  const fetches: FetchDeps = { ...shared, servedBy }
+  const fetches: FetchDeps = { ...shared, servedBy, readerIdleMs: READER_IDLE_MS }
   return {
     upload: (asker, digest, part, body) => takeUpload(uploads, asker, digest, part, body),
     uploadState: (asker, digest) => uploadState(db, asker.party.id, digest),

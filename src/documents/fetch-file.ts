@@ -14,6 +14,8 @@ export interface FetchDeps {
   readonly register: PartyRegister
   readonly slots: TransferSlots
   readonly open: (sealed: Buffer) => Buffer
+  /** How long a reader may take nothing. */
+  readonly readerIdleMs: number
   /** Whose deliveries the asker gets by now. */
   readonly servedBy: (asker: Proven) => readonly string[]
 }
@@ -51,11 +53,9 @@ export async function fetchableFile(deps: FetchDeps, asker: Proven, digest: stri
   }
 }
 
-const READER_IDLE_MS = 60_000
-
 /**
  * Records the fetch and then gives the bytes, a chunk whenever the reader is ready for one. A reader that takes nothing
- * for a minute, or that loses its standing, is cut off.
+ * for `readerIdleMs`, or that loses its standing, is cut off.
  */
 export async function openFile(
   deps: FetchDeps,
@@ -90,7 +90,7 @@ export async function openFile(
             idle = setTimeout(() => {
               controller.error(new HubError('http.timeout'))
               end()
-            }, READER_IDLE_MS).unref()
+            }, deps.readerIdleMs).unref()
             return
           }
           controller.close()

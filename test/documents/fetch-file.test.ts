@@ -1,5 +1,8 @@
+import { decodeProtectedHeader } from 'jose'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { fetchableFile, openFile } from '#documents/fetch-file.ts'
+import { createTransferSlots } from '#documents/transfer-slots.ts'
 import { licenceCopy } from '#sandbox/ofd.ts'
 import { CHUNK_BYTES, purgeFiles } from '#store/file-queries.ts'
 import { affair, application, licence, newNumber, result } from '../gateway/messages.ts'
@@ -221,6 +224,32 @@ withDatabase('fetching a file', (databaseUrl) => {
       expect((await download(hub, utility, digest)).bytes.equals(file)).toBe(true)
       expect((await download(hub, stranger, digest)).status).toBe(404)
     })
+  })
+
+  test('a reader that takes nothing is cut off, and gives its place back', async () => {
+    const file = copyOf(4 * CHUNK_BYTES)
+    await delivered(file)
+    const { core } = hub
+    const party = core.register.party(utility.id)
+    if (party === undefined) throw new Error('no utility')
+    const kid = decodeProtectedHeader(utility.sign('request+jwt', {})).kid
+    const asker = { party, token: { header: { kid }, claims: {} } } as never
+    const slots = createTransferSlots()
+    const deps = { ...core, slots, open: core.vault.open, servedBy: () => [utility.id], readerIdleMs: 100 }
+    const found = await fetchableFile(deps, asker, digestOf(file))
+    const readers = await Promise.all(
+      Array.from({ length: 8 }, async () =>
+        (await openFile(deps, asker, found, { first: 0, last: file.length - 1 })).getReader(),
+      ),
+    )
+    expect(() => slots.enter(utility.id)).toThrow('limit.exceeded')
+    for (const reader of readers) expect((await reader.read()).done).toBe(false)
+    await expect
+      .poll(() =>
+        Promise.allSettled(readers.map((reader) => reader.closed)).then((all) => all.map(({ status }) => status)),
+      )
+      .toEqual(readers.map(() => 'rejected'))
+    expect(() => slots.enter(utility.id)()).not.toThrow()
   })
 
   test('a recipient that is suspended while it reads gets no more of it', async () => {

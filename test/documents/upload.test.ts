@@ -67,6 +67,20 @@ withDatabase('uploads', (databaseUrl) => {
     expect((await head(hub, platform, digest)).headers.get('upload-complete')).toBe('?1')
   })
 
+  test('a file of whole chunks ends with one, sent at once or chunk by chunk', async () => {
+    const drawing = (): Buffer => Buffer.concat([Buffer.from('AC1032'), randomBytes(2 * CHUNK_BYTES - 6)])
+    const mediaType = 'image/vnd.dwg'
+    const [whole, parts] = [drawing(), drawing()]
+    expect((await upload(hub, platform, whole, { mediaType })).status).toBe(201)
+    const first = await upload(hub, platform, parts, { mediaType, range: [0, CHUNK_BYTES] })
+    expect(first.json['offset']).toBe(CHUNK_BYTES)
+    const second = await upload(hub, platform, parts, { mediaType, range: [CHUNK_BYTES, parts.length] })
+    expect(second.status).toBe(201)
+    for (const file of [whole, parts]) {
+      expect(await rows(digestOf(file))).toEqual([{ owner: platform.id, state: 'complete', chunks: 2 }])
+    }
+  })
+
   test('an SM3 digest is as good', async () => {
     const file = copyOf()
     const digest = digestOf(file, 'sm3')
