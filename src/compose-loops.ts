@@ -12,6 +12,7 @@ import { type Loop, startLoop } from '#kernel/loop.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
+import { purgeFiles } from '#store/file-queries.ts'
 import { watchLog } from '#store/log-watch.ts'
 import type { Core } from './compose.ts'
 import { busValue, logReader } from './compose-vault.ts'
@@ -114,6 +115,7 @@ function startRelay(
   start('relay', POLL_MS, relay.step)
   start('outcomes', POLL_MS, () => outcomeStep(db, logReader(core.vault, log), fault))
   start('sweeper', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : sweep(core)))
+  start('files', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : purgeFiles(db)))
   start('statements', STATEMENTS_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : state(core)))
   start('document-status', POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : feed(core)))
   return {

@@ -6,6 +6,7 @@ import { createMetrics, type Metrics } from '#gateway/metrics.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { Db } from '#store/db.ts'
+import { fileLoad } from '#store/file-queries.ts'
 import { clockOffsetMs } from '#store/health-queries.ts'
 import { readBacklog } from '#store/operations-queries.ts'
 import type { Config } from './config.ts'
@@ -35,6 +36,7 @@ export const composeMetrics = ({ db, clock, contracts, bus, busReaders, ...watch
     ...watched,
     isContract: (ref) => contracts.get(ref) !== undefined,
     backlog: () => readBacklog(db, LOG_READERS),
+    files: () => fileLoad(db),
     clockOffsetMs: () => clockOffsetMs(db, clock),
     busReaders: () => busReaders,
     busLag: (topic, group) => bus().lag(topic, group),

@@ -13,11 +13,13 @@ import { type Acceptance, type AcceptDeps, type Arrival, accept } from '#exchang
 import { authenticate } from '#exchange/authenticate.ts'
 import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
+import { withNamings } from '#exchange/naming.ts'
 import { createPartyLimits, type PartyLimits } from '#exchange/party-limits.ts'
 import { type Proven, requireStanding } from '#exchange/prove.ts'
 import { createRefuse, type Refuse } from '#exchange/refuse.ts'
 import { answerError } from '#gateway/http/answers.ts'
 import { createGateway } from '#gateway/http/app.ts'
+import type { FileDoor } from '#gateway/http/deps.ts'
 import { createOperations } from '#gateway/http/operations.ts'
 import { metricsRoute } from '#gateway/http/routes/metrics.ts'
 import { createSourceAddress } from '#gateway/http/source-address.ts'
@@ -42,6 +44,7 @@ import { type HubKeyRing, openKeyRing } from '#trust/key-ring.ts'
 import type { Signer } from '#trust/sign.ts'
 import type { LiveVault } from '#trust/vault.ts'
 import { openBus } from './compose-bus.ts'
+import { composeFiles } from './compose-files.ts'
 import { createLife, type Life, notReady } from './compose-health.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
 import { busSeal, openConfiguredVault, openedDocuments, sealedAccesses } from './compose-vault.ts'
@@ -173,7 +176,7 @@ interface LogEnd {
 async function openLogEnd(db: Db, pool: Pool, fault: FaultPoint, metrics: Metrics): Promise<LogEnd> {
   const listeners: (() => void)[] = []
   let head = await logHead(db)
-  const commit = createCommitBatch(pool)
+  const commit = withNamings(db, createCommitBatch(pool))
   const committer = createCommitter({
     commit: async (rows) => {
       fault('accept.before-commit')
@@ -228,6 +231,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
         AbortSignal.any([signal, core.life.draining]),
       ),
     ),
+    files: outageAwareDoor(composeFiles(core, (asker) => servedBy(register, asker, clock()))),
     caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
     jwks: () => ({ keys: [...core.keyRing.jwks().keys, ...core.decryption.publicKeys.map(({ jwk }) => jwk)] }),
     notReady: () => notReady(core),
@@ -242,6 +246,13 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
   }
   return app
 }
+
+const outageAwareDoor = ({ upload, uploadState, fetchable, open }: FileDoor): FileDoor => ({
+  upload: outageAware(upload),
+  uploadState: outageAware(uploadState),
+  fetchable: outageAware(fetchable),
+  open: outageAware(open),
+})
 
 /** Whose deliveries the asker gets by now: nobody's, once it lost its standing, and no suspended party's. */
 function servedBy(register: LiveRegister, asker: Proven, nowMs: number): readonly string[] {

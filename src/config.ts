@@ -60,6 +60,8 @@ const schema = z.object({
   PARTY_PER_SECOND: z.coerce.number().int().min(1).default(500),
   PARTY_BYTES_PER_SECOND: z.coerce.number().int().min(1).default(4_194_304),
   PARTY_IN_FLIGHT: z.coerce.number().int().min(1).default(512),
+  FILE_MAX_BYTES: z.coerce.number().int().min(1).max(1_073_741_824).default(67_108_864),
+  FILE_QUOTA_BYTES: z.coerce.number().int().min(1).default(1_073_741_824),
   OPERATIONS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   METRICS_TOKEN_FILE: z.string().min(1).optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
@@ -141,6 +143,8 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** What a party without limits of its own may do at one gateway. */
   readonly partyLimit: { readonly perSecond: number; readonly bytesPerSecond: number; readonly inFlight: number }
+  /** Cap of one file beside its contract's, and what a party may have unfinished or unnamed; bytes. */
+  readonly files: { readonly maxBytes: number; readonly quotaBytes: number }
   /** Where this process answers /health and /metrics whatever its roles; without it the gateway's port does. */
   readonly operationsPort: number | undefined
   /** Holds the bearer token for /metrics; without it only the same machine may read them. */
@@ -211,6 +215,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
       bytesPerSecond: v.PARTY_BYTES_PER_SECOND,
       inFlight: v.PARTY_IN_FLIGHT,
     },
+    files: { maxBytes: v.FILE_MAX_BYTES, quotaBytes: v.FILE_QUOTA_BYTES },
     operationsPort: v.OPERATIONS_PORT,
     metricsTokenFile: v.METRICS_TOKEN_FILE,
     logLevel: v.LOG_LEVEL,

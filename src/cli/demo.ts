@@ -20,6 +20,7 @@ import {
   residentBundle,
   suspendedLicence,
 } from './demo/documents.ts'
+import { licenceCopyTravels } from './demo/files.ts'
 import { makeTopics, type RealBackends, startBackends, untilBusReads } from './demo/real.ts'
 import { refusals } from './demo/refusals.ts'
 import { openScenario } from './demo/scenario.ts'
@@ -79,6 +80,7 @@ async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promi
   await residentBundle(scenario)
   await propertyVerified(scenario)
   await suspendedLicence(scenario)
+  await licenceCopyTravels(scenario)
   await busDoor(scenario)
   await refusals(scenario)
 }

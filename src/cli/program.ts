@@ -3,6 +3,7 @@ import { ROLES } from '#config.ts'
 import { asHubError } from '#kernel/errors.ts'
 import type { WhyOptions } from './grants.ts'
 import { printError } from './output.ts'
+import { addUploads } from './program-files.ts'
 import { type Answer, wholeNumber } from './program-options.ts'
 import { addParties } from './program-parties.ts'
 import { addStandards } from './program-standards.ts'
@@ -48,6 +49,7 @@ function createProgram(answer: Answer): Command {
   addGrants(program.command('grant').description('who may ask what, for which purpose'), answer)
   addSubjects(program.command('subject').description('people and companies that data is about'))
   addStandards(program.command('standard').description('dated limits of stages, time, approval and cost'), answer)
+  addUploads(program.command('file').description('files that parties upload and name in exchanges'))
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program

@@ -6,6 +6,7 @@ import type { RetentionClass } from '#kernel/retention.ts'
 import { type AnswersSource, compileAnswers } from './answers.ts'
 import type {
   AliasSource,
+  CarriedFiles,
   Contract,
   ContractKind,
   DocumentPointers,
@@ -14,6 +15,7 @@ import type {
   RoutingTarget,
 } from './contract.ts'
 import { durationSeconds } from './duration.ts'
+import { fileObjectFaults } from './file-object.ts'
 import { isPersonal, isPersonalAt } from './privacy.ts'
 import { compileRule, type Rule, type RuleSource } from './rules.ts'
 import { fileFault } from './schema-files.ts'
@@ -55,6 +57,7 @@ export interface ContractFile {
   readonly document?: DocumentPointers
   readonly answers?: AnswersSource
   readonly retention?: RetentionClass
+  readonly files?: CarriedFiles
   readonly legalBasis: Contract['legalBasis']
 }
 
@@ -96,6 +99,7 @@ export function buildContract(
     }
   }
   faults.push(...personalKeyFaults(file, source, schemaDocument))
+  faults.push(...fileObjectFaults(file, source.files?.pointers ?? [], schemaDocument))
   const rules = compileRules(file, source.rules, faults)
   const answers = source.answers && compileAnswers(file, source.answers, faults)
   const maxAgeSeconds = readDuration(file, '/maxAge', source.maxAge, faults)

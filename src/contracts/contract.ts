@@ -113,6 +113,16 @@ export interface AnswerPart<C = Condition> {
 
 /** Judges a document; what cannot be evaluated is false. */
 export type Condition = (input: RuleInput) => boolean
+/** Where the data may name files: objects {digest, bytes, mediaType, copyExpiresAt}, or lists of them. */
+export interface CarriedFiles {
+  readonly pointers: readonly string[]
+  /** Size cap of one file in bytes; the hub's own cap holds beside it. */
+  readonly maxBytes: number
+  readonly mediaTypes: readonly MediaType[]
+}
+
+/** The media types whose content the hub can tell by its bytes. */
+export type MediaType = 'application/ofd' | 'application/pdf' | 'image/png' | 'image/jpeg' | 'image/vnd.dwg'
 
 /** One contract, deeply frozen. All pointers are JSON Pointers (RFC 6901) into the data. */
 export interface Contract {
@@ -148,6 +158,7 @@ export interface Contract {
   readonly retention: RetentionClass
   /** Whether any property of its schema carries `x-privacy`: then it is not on a broker in the clear. */
   readonly personal: boolean
+  readonly files?: CarriedFiles
   readonly legalBasis: { readonly policyDocument: string; readonly ledgerTasks: readonly number[] }
 }
 

@@ -196,6 +196,18 @@ export function propertyCertificateFault(value: string): Bilingual | undefined {
   )
 }
 
+/** 32 bytes in canonical base64url: the last character holds two bits that must be zero. */
+export const FILE_DIGEST = /^(?:sha-256|sm3):[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
+
+/** Digest of a file's bytes: `sha-256:` or `sm3:` (GB/T 32905) and 43 characters of base64url. */
+export function fileDigestFault(value: string): Bilingual | undefined {
+  if (FILE_DIGEST.test(value)) return undefined
+  return fault(
+    '应为 sha-256: 或 sm3: 加 43 个 base64url 字符',
+    'must be sha-256: or sm3: and 43 characters of base64url',
+  )
+}
+
 /** Our formats by their name in the schemas. */
 export const FORMAT_CHECKS: Readonly<Record<string, FormatCheck>> = Object.freeze({
   uscc: usccFault,
@@ -205,4 +217,5 @@ export const FORMAT_CHECKS: Readonly<Record<string, FormatCheck>> = Object.freez
   'division-code': divisionCodeFault,
   'property-unit': propertyUnitFault,
   'property-certificate': propertyCertificateFault,
+  'file-digest': fileDigestFault,
 })

@@ -27,13 +27,20 @@ export function lintContracts(rootDir: string, nowMs: number): readonly Violatio
     const refused = compileFault(schema)
     if (refused !== undefined)
       found.push(fileFault(file, '', 'compile', `无法编译：${refused}`, `does not compile: ${refused}`))
-    else found.push(...lintExamples(rootDir, path, schema))
+    else if (isNewest(path, schemas)) found.push(...lintExamples(rootDir, path, schema))
   }
   for (const [file, source] of files) {
     const contract = contracts.find(({ name, version }) => name === source.name && version === source.version)
     if (contract !== undefined) found.push(...lintContract(rootDir, file, source, contract, nowMs))
   }
   return found
+}
+
+/** Examples belong to the newest version of a schema: an older one need not know what was added since. */
+function isNewest(path: string, schemas: ReadonlyMap<string, JsonObject>): boolean {
+  const [name] = path.split('/')
+  const newer = new Intl.Collator('en', { numeric: true }).compare
+  return [...schemas.keys()].every((other) => other.split('/')[0] !== name || newer(other, path) <= 0)
 }
 
 function compileFault(schema: JsonObject): string | undefined {

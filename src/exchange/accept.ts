@@ -14,6 +14,7 @@ import type { Vault } from '#trust/vault.ts'
 import type { Committed, Committer } from './committer.ts'
 import type { Digests } from './digests.ts'
 import { type Observe, observed } from './judged.ts'
+import { namedFiles } from './named-files.ts'
 import type { PartyLimits } from './party-limits.ts'
 import type { PartyRegister } from './party-register.ts'
 import { planDeliveries, projectDocument } from './plan.ts'
@@ -172,6 +173,7 @@ function rowOf(
     receipt,
     deliveries: planDeliveries(contract, claims, deps.digests, deps.register, nowMs),
     document: projectDocument(contract, claims, deps.digests),
+    files: namedFiles(contract, claims.data, nowMs),
   }
 }
 

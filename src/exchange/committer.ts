@@ -125,6 +125,10 @@ function settle(queue: PendingQueue, batch: readonly Pending[], outcomes: readon
   for (const [index, outcome] of outcomes.entries()) {
     const pending = batch[index]
     if (pending === undefined) continue
+    if (outcome.kind === 'refused') {
+      fail(queue, pending, outcome.error)
+      continue
+    }
     const followers = queue.release(pending)
     if (outcome.kind === 'seen') {
       for (const each of [pending, ...followers]) answerSeen(each, outcome)

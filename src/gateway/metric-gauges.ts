@@ -1,3 +1,4 @@
+import type { FileLoad } from '#store/file-queries.ts'
 import type { Backlog } from '#store/operations-queries.ts'
 
 /** A pair of topic and group that this process reads. */
@@ -9,6 +10,7 @@ export interface BusReader {
 /** What is asked at each scrape. A question that fails leaves its gauges out and is counted. */
 export interface GaugeSources {
   readonly backlog: () => Promise<Backlog>
+  readonly files: () => Promise<readonly FileLoad[]>
   readonly queue: () => { readonly rows: number; readonly bytes: number }
   readonly queueLimits: { readonly rows: number; readonly bytes: number }
   readonly notReady: () => Promise<readonly string[]>
@@ -42,6 +44,7 @@ export function createGauges(sources: GaugeSources, make: MakeGauge): () => Prom
     clockGauge(sources, make),
     busGauge(sources, make),
     backlogGauges(sources, make),
+    fileGauges(sources, make),
   ]
   let readAt = Number.NEGATIVE_INFINITY
   let underWay: Promise<void> | undefined
@@ -160,6 +163,21 @@ function busGauge({ busReaders, busLag }: GaugeSources, make: MakeGauge): Refres
     )
     lag(read.flatMap(({ messages, ...reader }) => (messages === undefined ? [] : [{ ...reader, messages }])))
     up.set({}, read.every(({ messages }) => messages !== undefined) ? 1 : 0)
+  }
+}
+
+function fileGauges({ files }: GaugeSources, make: MakeGauge): Refresh {
+  const count = fill<FileLoad>(
+    make,
+    ['dianqiao_files', 'Files at the hub, uploading or complete'],
+    ['state'],
+    (row) => row.count,
+  )
+  const bytes = fill<FileLoad>(make, ['dianqiao_file_bytes', 'Bytes stored of them'], ['state'], (row) => row.bytes)
+  return async () => {
+    const read = (await answered(files)) ?? []
+    count(read)
+    bytes(read)
   }
 }
 

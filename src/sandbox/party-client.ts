@@ -51,9 +51,13 @@ export interface PartyClient {
   get(path: string): Promise<{ status: number; body: JsonObject }>
   /** Whether a key of the hub signed this token. */
   verifies(token: string): Promise<boolean>
+  /** Any request with a fresh request token, as it is answered. */
+  request(method: Method, path: string, init?: { body?: Uint8Array<ArrayBuffer>; headers?: object }): Promise<Response>
   /** Proves to the hub that this party has the private half of its key. */
   prove(): Promise<{ status: number; body: JsonObject }>
 }
+
+type Method = 'GET' | 'HEAD' | 'POST' | 'PUT'
 
 const LIFE_SECONDS = 300
 
@@ -72,11 +76,15 @@ export async function openPartyClient(hubUrl: string, hubId: string, id: string,
     return readAnswer(hub, token, await fetch(`${hubUrl}${path}`, { method: 'POST', headers, body: token }))
   }
 
-  async function request(method: 'GET' | 'POST', path: string): Promise<{ status: number; body: JsonObject }> {
+  const request: PartyClient['request'] = (method, path, { body, headers } = {}) => {
     const url = new URL(path, hubUrl)
     const claims = { ...registered(60), htm: method, htu: `${hubUrl}${url.pathname}` }
     const authorization = `Bearer ${signer.sign('request+jwt', claims)}`
-    const response = await fetch(url, { method, headers: { authorization } })
+    return fetch(url, { method, headers: { authorization, ...headers }, ...(body === undefined ? {} : { body }) })
+  }
+
+  async function requestJson(method: Method, path: string): Promise<{ status: number; body: JsonObject }> {
+    const response = await request(method, path)
     return { status: response.status, body: (await response.json()) as JsonObject }
   }
 
@@ -88,13 +96,14 @@ export async function openPartyClient(hubUrl: string, hubId: string, id: string,
     pushToken: (token) => post('/v1/exchanges', token),
     ask: (input) =>
       post('/v1/queries', signer.sign('query+jwt', { ...registered(LIFE_SECONDS), ...PURPOSE, ...present(input) })),
-    get: (path) => request('GET', path),
     verifies: (token) =>
       compactVerify(token, hub.keys).then(
         () => true,
         () => false,
       ),
-    prove: () => request('POST', '/v1/keys/proof'),
+    get: (path) => requestJson('GET', path),
+    request,
+    prove: () => requestJson('POST', '/v1/keys/proof'),
   }
 }
 

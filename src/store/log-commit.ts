@@ -1,4 +1,6 @@
 import type pg from 'pg'
+import type { HubError } from '#kernel/errors.ts'
+import type { NamedFile } from './file-naming-queries.ts'
 
 /** One exchange as it is committed; its token is sealed already. */
 export interface ExchangeRow {
@@ -17,6 +19,8 @@ export interface ExchangeRow {
   readonly receipt: string
   readonly deliveries: readonly DeliveryRow[]
   readonly document: DocumentRow | undefined
+  /** Files that its data names; they are judged and recorded before it is committed. */
+  readonly files?: readonly NamedFile[]
 }
 
 /** A recipient that routing names, or an `unrouted` one that waits for an alias (keyed digests). */
@@ -42,10 +46,11 @@ export interface DocumentRow {
   readonly holderKeys: readonly string[]
 }
 
-/** What became of a row: committed at `pos`, or another exchange holds its (iss, jti). */
+/** What became of a row: committed at `pos`, another exchange holds its (iss, jti), or it was refused at the last. */
 export type CommitOutcome =
   | { readonly kind: 'committed'; readonly pos: number }
   | { readonly kind: 'seen'; readonly exchange: string; readonly contentDigest: string; readonly receipt: string }
+  | { readonly kind: 'refused'; readonly error: HubError }
 
 export type CommitBatch = (rows: readonly ExchangeRow[]) => Promise<readonly CommitOutcome[]>
 

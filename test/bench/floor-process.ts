@@ -63,7 +63,7 @@ interface Keys {
 
 answerRequests({
   async start({ databaseUrl, senderJwk }: { databaseUrl: string; senderJwk: JsonObject }): Promise<object> {
-    const schema = JSON.parse(readFileSync(path.join(ROOT, 'schemas/approval-result/1.0.0.json'), 'utf8')) as object
+    const schema = JSON.parse(readFileSync(path.join(ROOT, 'schemas/approval-result/1.1.0.json'), 'utf8')) as object
     const accepts = createAjv({ allErrors: false }).compile(schema)
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const kid = 'floor'

@@ -7,6 +7,7 @@ import {
   divisionCodeFault,
   documentIdentity,
   FORMAT_CHECKS,
+  fileDigestFault,
   propertyCertificateFault,
   propertyUnitFault,
   registerIdFault,
@@ -142,6 +143,19 @@ describe('证照标识 (GB/T 36904-2018)', () => {
 })
 
 describe('other formats', () => {
+  test('a file digest is 32 bytes in canonical base64url, of SHA-256 or SM3', () => {
+    const value = '47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU'
+    for (const digest of [`sha-256:${value}`, `sm3:${value}`]) expect(fileDigestFault(digest)).toBeUndefined()
+    for (const digest of [
+      value,
+      `md5:${value}`,
+      `sha-256:${value}=`,
+      `sha-256:${value.slice(0, -1)}V`,
+      `sm3:../${value}`,
+    ])
+      expect(fileDigestFault(digest)?.en).toContain('base64url')
+  })
+
   test.each(['150100', '150429', '152571', '150000'])('division %s passes', (code) => {
     expect(divisionCodeFault(code)).toBeUndefined()
   })

@@ -26,6 +26,7 @@ const GRANTED = [
   'registrationStatus',
   'status',
   'statusTime',
+  'copy',
 ]
 
 withDatabase('POST /v1/queries', (databaseUrl) => {

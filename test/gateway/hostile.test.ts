@@ -113,6 +113,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     activateKey: unused,
     status: unused,
     pull: unused,
+    files: { upload: unused, uploadState: unused, fetchable: unused, open: unused },
     caseProgress: unused,
     jwks: unused,
     notReady: unused,
@@ -229,6 +230,7 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
       activateKey: broken,
       status: broken,
       pull: broken,
+      files: { upload: broken, uploadState: broken, fetchable: broken, open: broken },
       caseProgress: broken,
       jwks: () => {
         throw new Error(secret)

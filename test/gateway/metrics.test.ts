@@ -176,6 +176,20 @@ withDatabase('the metrics of a hub', (databaseUrl) => {
     expect(mended.get('dianqiao_breaker_state{consumer="c1",state="closed"}')).toBe(1)
   })
 
+  test('files show by state, with what they take; what was purged takes nothing', async () => {
+    const insert = (digest: string, state: string, stored: number) => sql`
+      INSERT INTO file (digest, owner, bytes, media_type, state, stored, writer)
+      VALUES (${digest}, 'platform-chifeng', 900, 'application/ofd', ${state}, ${stored}, gen_random_uuid())`
+    await insert('a', 'complete', 900).execute(hub.core.db)
+    await insert('b', 'uploading', 300).execute(hub.core.db)
+    await insert('c', 'purged', 0).execute(hub.core.db)
+    const now = await page()
+    expect(now.get('dianqiao_files{state="complete"}')).toBe(1)
+    expect(now.get('dianqiao_file_bytes{state="complete"}')).toBe(900)
+    expect(now.get('dianqiao_file_bytes{state="uploading"}')).toBe(300)
+    expect(now.get('dianqiao_files{state="purged"}')).toBeUndefined()
+  })
+
   test('the bus shows how far behind each reader of this process is', async () => {
     const reader = { topic: 'dx.in.platform-nmg', group: 'nobody-yet' }
     hub.core.busReaders.push(reader)
@@ -244,6 +258,7 @@ describe('when something does not answer', () => {
   })
   const sources = (changes: Partial<GaugeSources> = {}) => ({
     backlog,
+    files: async () => [{ state: 'complete', count: 2, bytes: 9 }],
     queue: () => ({ rows: 5, bytes: 900 }),
     queueLimits: { rows: 10, bytes: 1_000 },
     notReady: async () => [],

@@ -1,8 +1,10 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { composeGateway } from '#compose.ts'
+import { licenceCopy } from '#sandbox/ofd.ts'
+import { bearerOf, certificate, digestOf, fileObject, pathOf, upload } from '../support/files.ts'
 import { type Answer, HUB_URL, openTestHub, readAnswer, type TestHub, type TestParty } from '../support/hub.ts'
-import { application, licence, newNumber, result } from './messages.ts'
+import { affair, application, licence, newNumber, result } from './messages.ts'
 import { type Line, openLine } from './outage.ts'
 
 const JWT = 'application/jwt'
@@ -21,6 +23,8 @@ export interface World {
   /** An accepted exchange of the platform, and the number of its case. */
   readonly exchange: string
   readonly number: string
+  /** A file that the platform sent to the utility. */
+  readonly file: Buffer
   /** The same hub with nothing left of its allowance for what proves nobody. */
   readonly exhausted: (path: string, init?: RequestInit) => Promise<Answer>
 }
@@ -63,6 +67,16 @@ const bearerCases = (path: (world: World) => string, inParameter: string) => ({
   429: (w: World) => w.exhausted(path(w)),
   503: (w: World) => whileCut(w, () => w.platform.get(path(w))),
 })
+
+/** Content-Length is what the hub plans an upload by. */
+const put = (w: World, file: Buffer, deviations: Parameters<typeof upload>[3] = {}, party = w.platform) =>
+  upload(w.hub, party, file, deviations)
+const png = (size = 20): Buffer => Buffer.concat([Buffer.from('\u0089PNG\r\n\u001a\n', 'latin1'), randomBytes(size)])
+const PNG = { mediaType: 'image/png' }
+
+/** The file that the world's platform sent to its utility. */
+const fetched = (w: World, party: TestParty, digest = digestOf(w.file), headers: Record<string, string> = {}) =>
+  w.hub.request(pathOf(digest), { headers: { authorization: bearerOf(party, 'GET', digest), ...headers } })
 
 type Cases = Readonly<Record<number, (world: World) => Promise<Answer>>>
 
@@ -130,6 +144,52 @@ export const CASES: Readonly<Record<string, Cases>> = {
     404: (w) => w.platform.get('/v1/cases/NOTHING'),
   },
   pullInbox: bearerCases(() => '/v1/inbox', '/v1/inbox?limit=x'),
+  putFile: {
+    200: (w) => twice(() => put(w, w.file)),
+    201: (w) => put(w, png(), PNG),
+    202: (w) => put(w, png(), { ...PNG, range: [0, 9] }),
+    400: (w) => put(w, png(), { ...PNG, headers: { 'content-length': '0' } }),
+    401: (w) => w.hub.request(pathOf(digestOf(w.file)), { method: 'PUT' }),
+    403: (w) => put(w, png(), PNG, w.utility),
+    409: (w) => put(w, png(), { ...PNG, range: [9, 20] }),
+    413: (w) => put(w, png(), { ...PNG, headers: { 'content-range': 'bytes 0-27/99999999' } }),
+    415: (w) => put(w, png(), { mediaType: 'text/html' }),
+    422: (w) => put(w, png()),
+    429: (w) => w.exhausted(pathOf(digestOf(w.file)), { method: 'PUT' }),
+    503: (w) => whileCut(w, () => put(w, png(), PNG)),
+    507: async (w) => {
+      await put(w, png(60_000), { ...PNG, range: [0, 9] })
+      return put(w, png(60_000), { ...PNG, range: [0, 9] })
+    },
+  },
+  getFile: {
+    200: (w) => fetched(w, w.utility),
+    206: (w) => fetched(w, w.utility, digestOf(w.file), { range: 'bytes=0-3' }),
+    400: (w) => fetched(w, w.utility, 'sha-256:x'),
+    401: (w) => w.hub.request(pathOf(digestOf(w.file))),
+    403: (w) => fetched(w, w.suspended),
+    404: (w) => fetched(w, w.utility, digestOf(png())),
+    410: async (w) => {
+      const past = sql`UPDATE file_naming SET expires_at = expires_at - interval '2 hours'`
+      const back = sql`UPDATE file_naming SET expires_at = expires_at + interval '2 hours'`
+      await past.execute(w.hub.core.db)
+      const answer = await fetched(w, w.utility)
+      await back.execute(w.hub.core.db)
+      return answer
+    },
+    413: (w) => {
+      const claims = { htm: 'GET', htu: 'x', padding: 'x'.repeat(5_000) }
+      const authorization = `Bearer ${w.utility.sign('request+jwt', claims)}`
+      return w.hub.request(pathOf(digestOf(w.file)), { headers: { authorization } })
+    },
+    416: (w) => fetched(w, w.utility, digestOf(w.file), { range: 'bytes=9999999-' }),
+    422: (w) => {
+      const authorization = bearerOf(w.utility, 'PUT', digestOf(w.file))
+      return w.hub.request(pathOf(digestOf(w.file)), { headers: { authorization } })
+    },
+    429: (w) => w.exhausted(pathOf(digestOf(w.file))),
+    503: (w) => whileCut(w, () => fetched(w, w.utility)),
+  },
   getTime: { 200: (w) => w.hub.request('/v1/time') },
   getJwks: { 200: (w) => w.hub.request('/.well-known/jwks.json') },
   getLive: { 200: (w) => w.hub.request('/health/live') },
@@ -148,7 +208,7 @@ export const CASES: Readonly<Record<string, Cases>> = {
 /** A seeded hub with an open case, behind a line that can be cut. */
 export async function openWorld(databaseUrl: string): Promise<World> {
   const line = await openLine(databaseUrl)
-  const hub = await openTestHub(line.url)
+  const hub = await openTestHub(line.url, { FILE_QUOTA_BYTES: '100000' })
   const { core } = hub
   const none = composeGateway(
     { ...core, config: { ...core.config, unprovenBurst: 0, unprovenPerSecond: 0 } },
@@ -158,7 +218,11 @@ export async function openWorld(databaseUrl: string): Promise<World> {
   const utility = hub.party('state-grid-east')
   const suspended = hub.party('platform-baotou')
   const number = newNumber('ME')
-  const opened = await platform.push(application(number))
+  const affairNo = newNumber()
+  const opened = await platform.push(application(number, { aliases: [affair(platform.id, affairNo)] }))
+  const file = licenceCopy('a licence')
+  await upload(hub, platform, file)
+  await platform.push(result(affairNo, certificate(fileObject(file)) as never))
   await hub.party('market-regulation-nmg').push(licence(COMPANY))
   await hub.settle()
   await sql`UPDATE party SET status = 'suspended' WHERE id = ${suspended.id}`.execute(core.db)
@@ -170,6 +234,7 @@ export async function openWorld(databaseUrl: string): Promise<World> {
     utility,
     suspended,
     number,
+    file,
     exchange: String((await hub.verified(opened.text))['exchange']),
     exhausted: async (path, init) => readAnswer(await none.request(`${HUB_URL}${path}`, init)),
   }

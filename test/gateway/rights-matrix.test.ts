@@ -2,34 +2,37 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { addKey } from '#parties/keys.ts'
+import { licenceCopy } from '#sandbox/ofd.ts'
 import { generateKeyPair } from '#trust/keys.ts'
 import { createSigner, type Signer } from '#trust/sign.ts'
 import { withDatabase } from '../support/database.ts'
+import { bearerOf, certificate, digestOf, fileObject, pathOf, upload } from '../support/files.ts'
 import { type Answer, at, ndjson, openTestHub, type TestHub, type TestParty } from '../support/hub.ts'
-import { acknowledgement, application, licence, newNumber, result } from './messages.ts'
+import { acknowledgement, affair, application, licence, newNumber, result } from './messages.ts'
 
 /** What each operation answers in each situation; `-` where the two have nothing to do with each other. */
 const MATRIX = `
-situation          | push                       | batch                      | ack                        | query                       | inbox                | status                 | case                 | proof
-no token           | 401 token.malformed        | 401 token.malformed        | 401 token.malformed        | 401 token.malformed         | 401 token.malformed  | 401 token.malformed    | 401 token.malformed  | 401 token.malformed
-unknown key        | 401 token.key_unknown      | 401 token.key_unknown      | 401 token.key_unknown      | 401 token.key_unknown       | 401 token.key_unknown| 401 token.key_unknown  | 401 token.key_unknown| 401 token.key_unknown
-another's name     | 401 token.key_foreign      | 401 token.key_foreign      | 401 token.key_foreign      | 401 token.key_foreign       | 401 token.key_foreign| 401 token.key_foreign  | 401 token.key_foreign| 401 token.key_foreign
-pending key        | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive      | 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive| 200
-revoked key        | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive      | 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive
-suspended          | 403 party.suspended        | 403 party.suspended        | 403 party.suspended        | 403 party.suspended         | 403 party.suspended  | 403 party.suspended    | 403 party.suspended  | 403 party.suspended
-for suspended      | 403 party.suspended        | 403 party.suspended        | 403 party.suspended        | 403 party.suspended         | 200 its own          | -                      | -                    | -
-without mandate    | 403 right.no_mandate       | 403 right.no_mandate       | 403 right.no_mandate       | 403 right.no_mandate        | -                    | -                      | -                    | -
-another role       | 403 right.missing          | 403 right.missing          | -                          | 403 right.missing           | 200 empty            | 404 exchange.not_found | 404 case.not_found   | -
-other party        | -                          | -                          | 202 without effect         | 403 query.case_mismatch     | 200 empty            | 404 exchange.not_found | 404 case.not_found   | -
-other subject      | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | -                      | -                    | -
-no such case       | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | 404 exchange.not_found | 404 case.not_found   | -
-closed case        | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | -                      | 200                  | -
-wrong purpose      | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | -
-expired grant      | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | -
-field not granted  | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | -
-unproved consent   | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | -
-cap reached        | -                          | -                          | -                          | 429 query.cap_reached       | -                    | -                      | -                    | -
-its own            | 202                        | 202                        | 202                        | 200                         | 200 its own          | 200                    | 200                  | 200
+situation          | push                       | batch                      | ack                        | query                       | inbox                | status                 | case                 | proof | upload                 | download
+no token           | 401 token.malformed        | 401 token.malformed        | 401 token.malformed        | 401 token.malformed         | 401 token.malformed  | 401 token.malformed    | 401 token.malformed  | 401 token.malformed | 401 token.malformed    | 401 token.malformed
+unknown key        | 401 token.key_unknown      | 401 token.key_unknown      | 401 token.key_unknown      | 401 token.key_unknown       | 401 token.key_unknown| 401 token.key_unknown  | 401 token.key_unknown| 401 token.key_unknown | 401 token.key_unknown  | 401 token.key_unknown
+another's name     | 401 token.key_foreign      | 401 token.key_foreign      | 401 token.key_foreign      | 401 token.key_foreign       | 401 token.key_foreign| 401 token.key_foreign  | 401 token.key_foreign| 401 token.key_foreign | 401 token.key_foreign  | 401 token.key_foreign
+pending key        | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive      | 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive| 200 | 401 token.key_inactive | 401 token.key_inactive
+revoked key        | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive      | 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive
+suspended          | 403 party.suspended        | 403 party.suspended        | 403 party.suspended        | 403 party.suspended         | 403 party.suspended  | 403 party.suspended    | 403 party.suspended  | 403 party.suspended | 403 party.suspended    | 403 party.suspended
+for suspended      | 403 party.suspended        | 403 party.suspended        | 403 party.suspended        | 403 party.suspended         | 200 its own          | -                      | -                    | - | -                      | -
+without mandate    | 403 right.no_mandate       | 403 right.no_mandate       | 403 right.no_mandate       | 403 right.no_mandate        | -                    | -                      | -                    | - | -                      | -
+another role       | 403 right.missing          | 403 right.missing          | -                          | 403 right.missing           | 200 empty            | 404 exchange.not_found | 404 case.not_found   | - | -                      | -
+no contract        | -                          | -                          | -                          | -                           | -                    | -                      | -                    | - | 403 right.missing      | -
+other party        | -                          | -                          | 202 without effect         | 403 query.case_mismatch     | 200 empty            | 404 exchange.not_found | 404 case.not_found   | - | -                      | 404 file.not_found
+other subject      | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | -                      | -                    | - | -                      | -
+no such case       | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | 404 exchange.not_found | 404 case.not_found   | - | -                      | 404 file.not_found
+closed case        | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | -                      | 200                  | - | -                      | -
+wrong purpose      | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | - | -                      | -
+expired grant      | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | - | -                      | -
+field not granted  | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | - | -                      | -
+unproved consent   | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | - | -                      | -
+cap reached        | -                          | -                          | -                          | 429 query.cap_reached       | -                    | -                      | -                    | - | -                      | -
+its own            | 202                        | 202                        | 202                        | 200                         | 200 its own          | 200                    | 200                  | 200 | 201                    | 200
 `
 
 const [header = '', ...lines] = MATRIX.trim().split('\n')
@@ -49,6 +52,8 @@ const PLATFORM = 'platform-chifeng'
 const OPERATOR = { by: 'operator', reason: 'a test' }
 const QUERY = 'business-licence-query@1'
 
+const newFile = (): Buffer => licenceCopy(newNumber())
+
 /** Who acts in a situation, and what is different about what it does. */
 interface Actor {
   readonly as: (natural: string) => TestParty
@@ -65,6 +70,8 @@ withDatabase('rights', (databaseUrl) => {
   let number: string
   let delivery: string
   const closed = newNumber('ME')
+  /** Sent by the platform to the utility. */
+  const file = newFile()
   beforeAll(async () => {
     hub = await openTestHub(databaseUrl)
     await accepted('market-regulation-nmg', licence(COMPANY))
@@ -76,6 +83,11 @@ withDatabase('rights', (databaseUrl) => {
     await hub.settle()
     await sql`UPDATE case_file SET state = 'closed' WHERE id IN
       (SELECT case_id FROM case_alias WHERE number = ${closed})`.execute(hub.core.db)
+    const affairNo = newNumber()
+    await accepted(UTILITY, application(newNumber('ME'), { aliases: [affair(PLATFORM, affairNo)] }))
+    await upload(hub, natural(PLATFORM), file)
+    await accepted(PLATFORM, result(affairNo, certificate(fileObject(file)) as never))
+    await hub.settle()
     const { rows } = await sql<{ id: string }>`
       SELECT id FROM delivery WHERE recipient = ${PLATFORM} ORDER BY pos`.execute(hub.core.db)
     delivery = String(rows[0]?.id)
@@ -140,6 +152,8 @@ withDatabase('rights', (databaseUrl) => {
     }),
     'another role': async () => ({ as: (id) => natural(id === UTILITY ? PLATFORM : 'market-regulation-nmg') }),
     'other party': async () => ({ as: (id) => natural(id === UTILITY ? 'inner-mongolia-power' : 'platform-hohhot') }),
+    // Utilities send under contracts that carry no files.
+    'no contract': async () => ({ as: () => natural(UTILITY) }),
     'other subject': asking({ sub: OTHER_COMPANY }),
     'no such case': async () => ({ as: natural, target: { exchange: randomUUID(), number: newNumber('NO') } }),
     'closed case': async () => ({ as: natural, target: { exchange, number: closed } }),
@@ -182,6 +196,11 @@ withDatabase('rights', (databaseUrl) => {
     status: ({ as, target }) => as(PLATFORM).get(`/v1/exchanges/${target?.exchange ?? exchange}`),
     case: ({ as, target }) => as(PLATFORM).get(`/v1/cases/${target?.number ?? number}`),
     proof: ({ as }) => as(PLATFORM).command('/v1/keys/proof'),
+    upload: ({ as }) => upload(hub, as(PLATFORM), newFile()),
+    download: async ({ as, target }) => {
+      const digest = digestOf(target === undefined ? file : newFile())
+      return hub.request(pathOf(digest), { headers: { authorization: bearerOf(as(UTILITY), 'GET', digest) } })
+    },
   }
 
   /** An answer in the words of the table. */

@@ -199,6 +199,7 @@ withDatabase('the server on a port', (databaseUrl) => {
       activateKey: unused,
       status: unused,
       pull: unused,
+      files: { upload: unused, uploadState: unused, fetchable: unused, open: unused },
       caseProgress: unused,
       jwks: unused,
       notReady: unused,

@@ -20,6 +20,7 @@ const rules = groups.flatMap((group) => group.rules)
 const unasked = () => Promise.reject(new Error('not asked for here'))
 const described = createMetrics({
   backlog: unasked,
+  files: unasked,
   queue: () => ({ rows: 0, bytes: 0 }),
   queueLimits: { rows: 1, bytes: 1 },
   notReady: unasked,

@@ -43,6 +43,10 @@ const FORMAT_SAMPLES: Readonly<Record<string, readonly string[]>> = {
   'division-code': ['150100', '150400'],
   'property-unit': ['150102001002GB00123F00010203', '150602001001GB00007W00000000'],
   'property-certificate': ['蒙（2021）呼和浩特市不动产权第0001234号', '蒙（2021）呼和浩特市不动产权第0001235号'],
+  'file-digest': [
+    'sha-256:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU',
+    'sm3:GrIdg1XPoX-OYRlIMeganMnTmh4NOfB0BcA6dWQq_ys',
+  ],
   'certificate-identifier': ['1.2.156.3005.2.11100000MB0143028R001.1115010001150T0187.20260000000000000001.001.S'],
 }
 

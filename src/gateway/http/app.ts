@@ -7,6 +7,7 @@ import type { GatewayDeps } from './deps.ts'
 import { logRequests } from './request-log.ts'
 import { pushBatch } from './routes/batch.ts'
 import { pushExchange } from './routes/exchanges.ts'
+import { getFile, putFile } from './routes/files.ts'
 import { pullInbox } from './routes/inbox.ts'
 import { proveKey } from './routes/keys.ts'
 import { publicRoutes } from './routes/public.ts'
@@ -30,6 +31,8 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   getCase(app, deps)
   pullInbox(app, deps)
   proveKey(app, deps)
+  putFile(app, deps)
+  getFile(app, deps)
   publicRoutes(app, deps)
   app.openAPIRegistry.registerComponent('securitySchemes', 'request', {
     type: 'http',

@@ -2,13 +2,29 @@ import type { CaseProgress } from '#cases/progress.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import type { Pulled } from '#delivery/pull.ts'
 import type { ExchangeStatus } from '#delivery/status.ts'
+import type { ByteRange, Fetchable } from '#documents/fetch-file.ts'
 import type { QueryResult } from '#documents/query.ts'
+import type { UploadPart, UploadState } from '#documents/upload.ts'
 import type { Acceptance } from '#exchange/accept.ts'
 import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
 import type { Proven } from '#exchange/prove.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { SourceAddress } from './source-address.ts'
 import type { SourceLimit } from './source-limit.ts'
+
+/** Files by their digest (PROTOCOL, Files). */
+export interface FileDoor {
+  readonly upload: (
+    asker: Proven,
+    digest: string,
+    part: UploadPart,
+    body: AsyncIterable<Uint8Array>,
+  ) => Promise<UploadState>
+  /** The asker's own upload. */
+  readonly uploadState: (asker: Proven, digest: string) => Promise<UploadState | undefined>
+  readonly fetchable: (asker: Proven, digest: string) => Promise<Fetchable>
+  readonly open: (asker: Proven, file: Fetchable, range: ByteRange) => Promise<ReadableStream<Uint8Array>>
+}
 
 /** Everything the HTTP edge calls; `compose.ts` binds it. */
 export interface GatewayDeps {
@@ -25,6 +41,7 @@ export interface GatewayDeps {
   readonly status: (exchange: string, party: string) => Promise<ExchangeStatus>
   /** Deliveries for a party and for those it may acknowledge for, as long as it keeps its standing. */
   readonly pull: (asker: Proven, limit: number, waitSeconds: number, signal: AbortSignal) => Promise<Pulled[]>
+  readonly files: FileDoor
   readonly caseProgress: (number: string, party: string) => Promise<CaseProgress[]>
   readonly jwks: () => object
   /** What keeps this node from serving, empty when it is ready. */

@@ -21,12 +21,15 @@ const PROBLEMS = {
   401: 'The token proves nothing',
   403: 'A right is missing; violations name it',
   404: 'Not found, or not yours',
-  409: 'The jti was used for other content, or the query was answered before',
+  409: 'The jti was used for other content, the query was answered before, or the upload stands elsewhere',
+  410: 'The copy of the file has expired',
   413: 'Too large',
   415: 'Wrong media type',
+  416: 'The range lies outside the file',
   422: 'The claims or the data break the contract',
   429: 'Above the allowance of the party, or of this source for what proves no party',
   503: 'It cannot be made durable now; retry with the same jti',
+  507: 'Unfinished or unnamed uploads exceed the quota',
 } as const
 
 type ProblemStatus = keyof typeof PROBLEMS

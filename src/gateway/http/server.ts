@@ -1,7 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import type { OpenAPIHono } from '@hono/zod-openapi'
+import { cutSlowBodies, type Slowness } from './slow-bodies.ts'
 
 export interface RunningServer {
   /** Where it listens, `http://host:port`. */
@@ -14,13 +15,22 @@ export interface RunningServer {
 
 const IDLE_CHECK_MS = 50
 
+/** An upload may take as long as it moves: 1 KiB a second at least. What was stored of it stays when it is cut off. */
+const SLOWNESS: Slowness = {
+  bodyMs: 60_000,
+  mayTakeLong: ({ method, url }) => method === 'PUT' && url?.startsWith('/v1/files/') === true,
+  stallMs: 30_000,
+  stallBytes: 30_720,
+}
+
 /**
- * Serves the gateway. Slow clients are cut off by time: 10 s for headers, 60 s for a request, looked at each second
- * (Node's default looks every 30 s).
+ * Serves the gateway. Slow clients are cut off by time: 10 s for headers, 60 s for a body, looked at each second
+ * (Node's default looks every 30 s); uploads of files by how slowly they move.
  */
 export function startServer(
   app: OpenAPIHono,
   listen: { readonly host: string; readonly port: number },
+  slowness: Partial<Slowness> = {},
 ): Promise<RunningServer> {
   return new Promise((resolve, reject) => {
     const server = serve(
@@ -32,7 +42,8 @@ export function startServer(
         overrideGlobalObjects: true,
         serverOptions: {
           headersTimeout: 10_000,
-          requestTimeout: 60_000,
+          // One time for all: ours knows which request may take longer.
+          requestTimeout: 0,
           connectionsCheckingInterval: 1_000,
           keepAliveTimeout: 65_000,
           maxHeaderSize: 16_384,
@@ -45,6 +56,7 @@ export function startServer(
       },
     )
     server.once('error', reject)
+    if (server instanceof Server) cutSlowBodies(server, { ...SLOWNESS, ...slowness })
 
     function drain(): void {
       server.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
