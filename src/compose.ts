@@ -15,6 +15,7 @@ import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
 import { createPartyLimits, type PartyLimits } from '#exchange/party-limits.ts'
 import { type Proven, requireStanding } from '#exchange/prove.ts'
+import type { PlainRequest } from '#exchange/prove-plain.ts'
 import { createRefuse, type Refuse } from '#exchange/refuse.ts'
 import { answerError } from '#gateway/http/answers.ts'
 import { createGateway } from '#gateway/http/app.ts'
@@ -45,6 +46,7 @@ import { openBus } from './compose-bus.ts'
 import { createLife, type Life, notReady } from './compose-health.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
 import { busSeal, openConfiguredVault, openedDocuments, sealedAccesses } from './compose-vault.ts'
+import { composePlain } from './compose-plain.ts'
 import type { Config } from './config.ts'
 import { createFaultPoint } from './faults.ts'
 
@@ -75,6 +77,7 @@ export interface Core {
   readonly busReaders: BusReader[]
   /** The acceptance path, for the doors and for the hub's own notices. */
   readonly accept: (token: string, arrival?: Arrival) => Promise<Acceptance>
+  readonly acceptPlain: (request: PlainRequest) => Promise<Acceptance>
   /** Called after each commit; the loops of this process hang on it. */
   readonly onCommit: (listener: () => void) => void
   close(): Promise<void>
@@ -151,6 +154,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     metrics,
     busReaders,
     accept: (token, arrival) => accept(acceptDeps, token, arrival),
+    acceptPlain: composePlain(acceptDeps, db, keyRing),
     onCommit: writer.onCommit,
     async close() {
       await writer.committer.drain()
@@ -216,6 +220,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     clock,
     contracts,
     accept: core.accept,
+    acceptPlain: core.acceptPlain,
     query: outageAware((token: string, source: string | undefined) => query({ ...core, ...asking }, token, source)),
     authenticate: (token, request) => authenticate({ hubId, clock, register, limits }, token, request),
     activateKey: outageAware((proven: Proven) => activateKey(db, proven)),
