@@ -154,7 +154,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     metrics,
     busReaders,
     accept: (token, arrival) => accept(acceptDeps, token, arrival),
-    acceptPlain: composePlain(acceptDeps, db, keyRing),
+    acceptPlain: composePlain(acceptDeps, db, { keyRing, vault }),
     onCommit: writer.onCommit,
     async close() {
       await writer.committer.drain()

@@ -18,8 +18,9 @@ import {
   rowOf,
 } from './accept.ts'
 import { observed } from './judged.ts'
+import { writeEvidence } from './plain-evidence.ts'
 import type { Progress, Sender } from './prove.ts'
-import { PLAIN_HEADERS, type PlainRequest, type ProvenPlain, type ProvePlainDeps, provePlain } from './prove-plain.ts'
+import { type PlainRequest, type ProvenPlain, type ProvePlainDeps, provePlain } from './prove-plain.ts'
 
 export interface AcceptPlainDeps extends AcceptDeps, Omit<ProvePlainDeps, 'clock' | 'register' | 'limits'> {
   /** Hides what persons wrote from whoever reads the database. */
@@ -55,8 +56,15 @@ async function acceptOrRefuse(deps: AcceptPlainDeps, request: PlainRequest, prog
     checkContent(deps, sender, claims, contract, nowMs)
     const token = attested(deps, claims)
     checkSize(contract, token)
-    await deps.keepEvidence(evidenceOf(deps, proven, request, arrivedAtMs))
-    const { bodyDigest } = proven
+    const { party, appKey, signed, bodyDigest } = proven
+    await deps.keepEvidence({
+      iss: party.id,
+      jti: signed.requestId,
+      bodyDigest,
+      appKey: appKey.id,
+      request: deps.seal(writeEvidence(request)),
+      receivedAtMs: arrivedAtMs,
+    })
     return deps.committer.submit(rowOf(deps, { token, sender, claims, contract, nowMs, arrivedAtMs, bodyDigest }))
   }).finally(() => leave?.())
 }
@@ -114,28 +122,4 @@ function attested(deps: AcceptPlainDeps, claims: ExchangeClaims): CompactToken {
   const { data, ...rest } = claims
   const text = deps.signer.sign('exchange+jwt', { ...rest, iss: deps.hubId, obo: claims.iss, data })
   return parseCompact(text, MAX_TOKEN_BYTES)
-}
-
-/** The request as it arrived, in the form of message/http (RFC 9112 §10.1): with the secret its MAC can be made again. */
-function evidenceOf(
-  deps: AcceptPlainDeps,
-  { party, signed, bodyDigest }: ProvenPlain,
-  { path, headers, source, body }: PlainRequest,
-  receivedAtMs: number,
-): PlainEvidenceRow {
-  const lines = [
-    `POST ${path} HTTP/1.1`,
-    ...PLAIN_HEADERS.map((name) => `${name}: ${headers[name]}`),
-    `x-source: ${source}`,
-    `content-length: ${body.length}`,
-  ]
-  const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
-  return {
-    iss: party.id,
-    jti: signed.requestId,
-    bodyDigest,
-    appKey: signed.appKey,
-    request: deps.seal(Buffer.concat([head, body])),
-    receivedAtMs,
-  }
 }

@@ -72,11 +72,11 @@ export function pushPlain(app: OpenAPIHono, deps: GatewayDeps): void {
 /** Straight from Node where there is one, where a repeated header is one value with a comma. */
 function headersOf(c: Context): Record<PlainHeader, string | undefined> {
   const raw = incomingOf(c)?.headers
-  const valueOf = (name: PlainHeader): string | undefined => {
+  const textOf = (name: PlainHeader): string | undefined => {
     const value = raw === undefined ? c.req.header(name) : raw[name]
     return typeof value === 'string' ? value : undefined
   }
-  return Object.fromEntries(PLAIN_HEADERS.map((name) => [name, valueOf(name)])) as Record<
+  return Object.fromEntries(PLAIN_HEADERS.map((name) => [name, textOf(name)])) as Record<
     PlainHeader,
     string | undefined
   >
