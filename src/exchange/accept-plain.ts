@@ -53,9 +53,9 @@ async function acceptOrRefuse(deps: AcceptPlainDeps, request: PlainRequest, prog
     progress.claims = claims
     const sender: Sender = { party: proven.party, agent: undefined, origin: 'mac-attested' }
     const nowMs = deps.clock()
-    checkContent(deps, sender, claims, contract, nowMs)
     const token = attested(deps, claims)
     checkSize(contract, token)
+    checkContent(deps, sender, claims, contract, nowMs)
     const { party, appKey, signed, bodyDigest } = proven
     await deps.keepEvidence({
       iss: party.id,
