@@ -5,9 +5,11 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { composeGateway } from '#compose.ts'
 import { isEvidenceSound } from '#exchange/plain-evidence.ts'
+import { KEEP_NONCES_SECONDS } from '#exchange/prove-plain.ts'
 import { verifyDelivery } from '#exchange/verify-delivery.ts'
 import { type RunningServer, startServer } from '#gateway/http/server.ts'
 import { endAppKey } from '#parties/app-keys.ts'
+import { pruneNonces } from '#store/app-key-queries.ts'
 import { findExchange } from '#store/exchange-queries.ts'
 import { withDatabase } from '../support/database.ts'
 import { type Answer, at, HUB_URL, openTestHub, type TestHub } from '../support/hub.ts'
@@ -290,6 +292,19 @@ withDatabase('POST /v1/plain/{contract}', (databaseUrl) => {
       expect((await send({ nonce }, {}, other)).status).toBe(202)
     })
 
+    test('nonces are forgotten, but not while a timestamp signed with them could still be in time', async () => {
+      const nonce = randomUUID()
+      await send({ nonce, timestamp: String(Date.now() + 290_000) })
+      const age = (minutes: number) =>
+        sql`UPDATE plain_nonce SET used_at = now() - make_interval(mins => ${minutes}) WHERE nonce = ${nonce}`.execute(
+          hub.core.db,
+        )
+      await age(11)
+      expect(await pruneNonces(hub.core.db, KEEP_NONCES_SECONDS)).toBe(0)
+      await age(16)
+      expect(await pruneNonces(hub.core.db, KEEP_NONCES_SECONDS)).toBe(1)
+    })
+
     test('of one recorded request sent ten times at once, one counts', async () => {
       const body = bodyOf()
       const headers = signedHeaders(key, { contract: RESULT, body })
@@ -402,6 +417,29 @@ withDatabase('POST /v1/plain/{contract}', (databaseUrl) => {
       await hub.core.register.refresh()
       expect(await refused(answer, body)).toEqual([403, 'party.suspended'])
     })
+  })
+
+  test('X-Forwarded-For moves nobody into a network, unless a trusted proxy wrote it', async () => {
+    const inside = await issue(hub, NINGCHENG, { networks: ['10.20.0.0/16'] })
+    const through = async (proxies: readonly string[], remote: string, forwarded: string): Promise<number> => {
+      const { core } = hub
+      const app = composeGateway({ ...core, config: { ...core.config, trustedProxies: proxies } }, () => HUB_URL)
+      const body = bodyOf()
+      const headers = { ...signedHeaders(inside, { contract: RESULT, body }), 'x-forwarded-for': forwarded }
+      return (await sendPlain(app, PATH, headers, body, remote)).status
+    }
+    expect(await through([], '10.9.8.7', '10.20.1.1')).toBe(403)
+    expect(await through(['10.9.8.7/32'], '10.9.8.7', '10.20.1.1')).toBe(202)
+    expect(await through(['10.9.8.7/32'], '10.9.8.7', '10.20.1.1, 10.30.1.1')).toBe(403)
+  })
+
+  test('where PUBLIC_URL has a path, it is signed as the sender sees it', async () => {
+    const app = composeGateway(hub.core, () => 'https://gov.example/bridge')
+    const push = async (path: string): Promise<number> => {
+      const body = bodyOf()
+      return (await sendPlain(app, PATH, signedHeaders(key, { contract: RESULT, body, path }), body)).status
+    }
+    expect([await push(`/bridge${PATH}`), await push(PATH)]).toEqual([202, 401])
   })
 
   test('HMAC-SM3 is the door of an AppKey that was given it, and of no other', async () => {
