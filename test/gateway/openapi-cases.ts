@@ -162,6 +162,11 @@ export const CASES: Readonly<Record<string, Cases>> = {
     404: (w) => w.platform.get('/v1/cases/NOTHING'),
   },
   pullInbox: bearerCases(() => '/v1/inbox', '/v1/inbox?limit=x'),
+  listClients: { 200: (w) => w.hub.request('/docs/clients') },
+  getClient: {
+    200: (w) => w.hub.request('/docs/clients/DianqiaoClient.java'),
+    404: (w) => w.hub.request('/docs/clients/nothing.c'),
+  },
   getTime: { 200: (w) => w.hub.request('/v1/time') },
   getJwks: { 200: (w) => w.hub.request('/.well-known/jwks.json') },
   getLive: { 200: (w) => w.hub.request('/health/live') },

@@ -21,7 +21,7 @@ export interface PlainParts {
   readonly sign?: string
 }
 
-export const LOOPBACK: readonly string[] = ['127.0.0.0/8']
+const LOOPBACK: readonly string[] = ['127.0.0.0/8']
 
 /** Issues an AppKey that every gateway of this process knows at once. */
 export async function issue(hub: TestHub, party: string, change: Partial<NewAppKey> = {}): Promise<PlainKey> {

@@ -6,6 +6,7 @@ import { limitBody } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
 import { logRequests } from './request-log.ts'
 import { pushBatch } from './routes/batch.ts'
+import { clientRoutes } from './routes/clients.ts'
 import { pushExchange } from './routes/exchanges.ts'
 import { pullInbox } from './routes/inbox.ts'
 import { proveKey } from './routes/keys.ts'
@@ -34,6 +35,7 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   pullInbox(app, deps)
   proveKey(app, deps)
   publicRoutes(app, deps)
+  clientRoutes(app)
   app.openAPIRegistry.registerComponent('securitySchemes', 'request', {
     type: 'http',
     scheme: 'bearer',
