@@ -29,7 +29,7 @@ const fileRoute = createRoute({
   summary: '一个客户端的源文件 / The source of one client',
   request: { params: z.object({ file: z.string() }) },
   responses: {
-    200: { description: 'Source in UTF-8', content: { 'text/plain': { schema: z.string() } } },
+    200: { description: 'Source in UTF-8', content: { 'text/plain; charset=utf-8': { schema: z.string() } } },
     ...problems(404),
   },
 })
