@@ -6,19 +6,17 @@ import { insertPlainEvidence, useNonce } from '#store/app-key-queries.ts'
 import type { Db } from '#store/db.ts'
 import type { HubKeyRing } from '#trust/key-ring.ts'
 import { appKeySecret } from '#trust/mac.ts'
-import type { Vault } from '#trust/vault.ts'
 
 /** The plain door over the acceptance path of this process. */
 export function composePlain(
   acceptDeps: AcceptDeps,
   db: Db,
-  { keyRing, vault }: { readonly keyRing: HubKeyRing; readonly vault: Vault },
+  keyRing: HubKeyRing,
 ): (request: PlainRequest) => Promise<Acceptance> {
   const deps: AcceptPlainDeps = {
     ...acceptDeps,
     appKeySecret: (id) => appKeySecret(keyRing.digestKey, id),
     useNonce: (appKey, nonce) => durable(useNonce(db, appKey, nonce)),
-    seal: (plain) => vault.seal('archive', plain),
     keepEvidence: (row) => durable(insertPlainEvidence(db, row)),
   }
   return (request) => acceptPlain(deps, request)

@@ -45,8 +45,8 @@ import type { LiveVault } from '#trust/vault.ts'
 import { openBus } from './compose-bus.ts'
 import { createLife, type Life, notReady } from './compose-health.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
-import { busSeal, openConfiguredVault, openedDocuments, sealedAccesses } from './compose-vault.ts'
 import { composePlain } from './compose-plain.ts'
+import { busSeal, openConfiguredVault, openedDocuments, sealedAccesses } from './compose-vault.ts'
 import type { Config } from './config.ts'
 import { createFaultPoint } from './faults.ts'
 
@@ -154,7 +154,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     metrics,
     busReaders,
     accept: (token, arrival) => accept(acceptDeps, token, arrival),
-    acceptPlain: composePlain(acceptDeps, db, { keyRing, vault }),
+    acceptPlain: composePlain(acceptDeps, db, keyRing),
     onCommit: writer.onCommit,
     async close() {
       await writer.committer.drain()

@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import type { Log } from '#compose.ts'
+import { openConfiguredVault } from '#compose-vault.ts'
 import type { Config } from '#config.ts'
 import { isEvidenceSound } from '#exchange/plain-evidence.ts'
 import { systemClock } from '#kernel/clock.ts'
@@ -11,9 +13,7 @@ import { findExchange } from '#store/exchange-queries.ts'
 import { readClaims } from '#trust/claims.ts'
 import { parseCompact } from '#trust/compact.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
-import { openFileKeystore } from '#trust/keystore.ts'
 import { appKeySecret, type SignMethod } from '#trust/mac.ts'
-import { openVault } from '#trust/vault.ts'
 import { printJson, say } from './output.ts'
 import { withDb, withStore } from './with-store.ts'
 
@@ -69,13 +69,12 @@ export const appKeyRevoke = (id: string, reason: string): Promise<void> =>
 
 /** What an exchange came with, and whether its MAC is that of these bytes. Throws `exchange.not_found`. */
 export const appKeyEvidence = (exchange: string, out: string | undefined): Promise<void> =>
-  withKeys(async (db, config) => {
+  withKeys(async (db, config, log) => {
     const found = /^[0-9a-f-]{36}$/.test(exchange) ? await findExchange(db, exchange) : undefined
     const { of } = found === undefined ? {} : readClaims('receipt+jwt', parseCompact(found.receipt, 65_536).claims)
     const row = of?.bodyDigest && (await findPlainEvidence(db, of.iss, of.jti, of.bodyDigest))
     if (!row) throw new HubError('exchange.not_found')
-    const keystore = openFileKeystore(config.keystoreFile, false)
-    const vault = await openVault({ db, keystore, clock: systemClock })
+    const vault = await openConfiguredVault(config, db, systemClock, log)
     const request = vault.open(row.request)
     await vault.close()
     if (out !== undefined) writeNew(out, request)
@@ -91,11 +90,11 @@ export const appKeyEvidence = (exchange: string, out: string | undefined): Promi
     })
   })
 
-const withKeys = (use: (db: Db, config: Config) => Promise<void>): Promise<void> =>
-  withStore(async (url, config) => {
+const withKeys = (use: (db: Db, config: Config, log: Log) => Promise<void>): Promise<void> =>
+  withStore(async (url, config, log) => {
     const db = openDb(url, { max: 2 })
     try {
-      await use(db, config)
+      await use(db, config, log)
     } finally {
       await db.destroy()
     }

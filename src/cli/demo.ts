@@ -13,6 +13,7 @@ import {
   samePushAgain,
 } from './demo/acts.ts'
 import { busDoor } from './demo/bus-door.ts'
+import { plainDoor } from './demo/plain-door.ts'
 import { makeTopics, type RealBackends, startBackends, untilBusReads } from './demo/real.ts'
 import { refusals } from './demo/refusals.ts'
 import { openScenario } from './demo/scenario.ts'
@@ -68,6 +69,7 @@ async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promi
   await peerRecovers(scenario)
   await licenceFetch(scenario)
   await busDoor(scenario)
+  await plainDoor(scenario)
   await refusals(scenario)
 }
 

@@ -23,8 +23,6 @@ import type { Progress, Sender } from './prove.ts'
 import { type PlainRequest, type ProvenPlain, type ProvePlainDeps, provePlain } from './prove-plain.ts'
 
 export interface AcceptPlainDeps extends AcceptDeps, Omit<ProvePlainDeps, 'clock' | 'register' | 'limits'> {
-  /** Hides what persons wrote from whoever reads the database. */
-  readonly seal: (plain: Buffer) => Buffer
   /** Resolves when it is durable. Throws `hub.store_unavailable`. */
   readonly keepEvidence: (row: PlainEvidenceRow) => Promise<void>
 }
@@ -62,7 +60,7 @@ async function acceptOrRefuse(deps: AcceptPlainDeps, request: PlainRequest, prog
       jti: signed.requestId,
       bodyDigest,
       appKey: appKey.id,
-      request: deps.seal(writeEvidence(request)),
+      request: deps.vault.seal(contract.retention, writeEvidence(request)),
       receivedAtMs: arrivedAtMs,
     })
     return deps.committer.submit(rowOf(deps, { token, sender, claims, contract, nowMs, arrivedAtMs, bodyDigest }))

@@ -87,7 +87,6 @@ withDatabase('origin and minOrigin', (databaseUrl) => {
           ...deps,
           appKeySecret: (id) => appKeySecret(hub.core.keyRing.digestKey, id),
           useNonce: async () => true,
-          seal: (plain) => plain,
           keepEvidence: async () => undefined,
         },
         {
@@ -109,7 +108,7 @@ withDatabase('origin and minOrigin', (databaseUrl) => {
     }
     const party = origin === 'agent-signed' ? hub.party(PLATFORM, agent) : hub.party(PLATFORM)
     const token = party.exchange(message, origin === 'agent-signed' ? { act: AGENT } : {})
-    return accept(deps, token, door === 'Kafka' ? { party: PLATFORM, atMs: Date.now() } : undefined)
+    return accept(deps, token, door === 'Kafka' ? { party: PLATFORM, atMs: Date.now(), encrypted: false } : undefined)
   }
 
   test.each(cases)(

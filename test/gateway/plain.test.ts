@@ -94,8 +94,9 @@ withDatabase('POST /v1/plain/{contract}', (databaseUrl) => {
   describe('what a recipient gets', () => {
     const delivered = async (): Promise<{ token: string; receipt: string }> => {
       const { json } = await send()
-      const { token = '', receipt = '' } = (await findExchange(hub.core.db, String(json['exchange']))) ?? {}
-      return { token, receipt }
+      const found = await findExchange(hub.core.db, String(json['exchange']))
+      if (found === undefined) throw new Error('no exchange')
+      return { token: hub.core.vault.open(found.token).toString('latin1'), receipt: found.receipt }
     }
     const verifier = () => ({
       hubId: 'dianqiao',
