@@ -116,10 +116,6 @@ withDatabase('dianqiao party appkey', (databaseUrl) => {
   test.each([
     ['no network', 'platform-chifeng', [], 2],
     ['the whole internet', 'platform-chifeng', ['--network', '0.0.0.0/0'], 1],
-    ['a network too wide', 'platform-chifeng', ['--network', '2001::/15'], 1],
-    ['host bits', 'platform-chifeng', ['--network', '10.20.0.1/24'], 1],
-    ['no CIDR', 'platform-chifeng', ['--network', '10.20.0.1'], 1],
-    ['an unknown party', 'platform-nowhere', ['--network', '2001:db8::/48'], 1],
     ['an unknown method', 'platform-chifeng', ['--network', '10.0.0.0/8', '--method', 'MD5'], 2],
   ])(
     '%s is refused',

@@ -108,7 +108,7 @@ withDatabase('origin and minOrigin', (databaseUrl) => {
     }
     const party = origin === 'agent-signed' ? hub.party(PLATFORM, agent) : hub.party(PLATFORM)
     const token = party.exchange(message, origin === 'agent-signed' ? { act: AGENT } : {})
-    return accept(deps, token, door === 'Kafka' ? { party: PLATFORM, atMs: Date.now(), encrypted: false } : undefined)
+    return accept(deps, token, door === 'Kafka' ? { party: PLATFORM, atMs: Date.now(), encrypted: true } : undefined)
   }
 
   test.each(cases)(

@@ -467,6 +467,33 @@ withDatabase('POST /v1/plain/{contract}', (databaseUrl) => {
     expect((await send()).status).toBe(202)
   })
 
+  test.each([
+    [[], 'key.refused'],
+    [['0.0.0.0/0'], 'key.refused'],
+    [['10.0.0.0/7'], 'key.refused'],
+    [['2001::/15'], 'key.refused'],
+    [['10.20.0.1/24'], 'key.refused'],
+    [['2001:db8::1/64'], 'key.refused'],
+    [['10.20.0.1'], 'key.refused'],
+    [['10.20.0.0/33'], 'key.refused'],
+    [['::ffff:10.20.0.0/112'], 'key.refused'],
+    [['127.0.0.0/8', 'gov.example'], 'key.refused'],
+  ])('an AppKey for %j is %s', async (networks, expected) => {
+    await expect(issue(hub, NINGCHENG, { networks })).rejects.toMatchObject({ code: expected })
+  })
+
+  test('an AppKey may be for an IPv6 network, and for no party that is not there', async () => {
+    const six = await issue(hub, NINGCHENG, { networks: ['2001:db8:1::/48'] })
+    const from = async (source: string): Promise<number> => {
+      const body = bodyOf()
+      return (await sendPlain(hub.app, PATH, signedHeaders(six, { contract: RESULT, body }), body, source)).status
+    }
+    expect([await from('2001:db8:1:2::3'), await from('2001:db8:2::3'), await from('127.0.0.1')]).toEqual([
+      202, 403, 403,
+    ])
+    await expect(issue(hub, 'platform-nowhere')).rejects.toMatchObject({ code: 'party.unknown' })
+  })
+
   describe('over a socket', () => {
     const push = async (
       headers: Record<string, string>,
