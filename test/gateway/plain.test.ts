@@ -524,6 +524,26 @@ withDatabase('POST /v1/plain/{contract}', (databaseUrl) => {
       }
     })
 
+    test.each([
+      '%00',
+      'approval-result@1%00',
+      'approval-result@1%0Ax',
+      'approval-result%25401',
+      '%zz',
+      'a%2Fb@1',
+      'x@0',
+    ])('the contract %s is none, whatever its MAC says', async (encoded) => {
+      const body = bodyOf()
+      const contract =
+        URL.canParse(`http://h/${encoded}`) && !encoded.includes('%zz') ? decodeURIComponent(encoded) : encoded
+      const answer = await push(signedHeaders(key, { contract, body }), body, `/v1/plain/${encoded}`)
+      expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([400, 'http.bad_request'])
+    })
+
+    test('what comes by the plain door is counted as such', async () => {
+      expect(await hub.core.metrics.render()).toMatch(/dianqiao_accept_seconds_count\{door="plain"\} \d/)
+    })
+
     test('a chunked body is the same body', async () => {
       const body = bodyOf()
       const half = body.length >> 1

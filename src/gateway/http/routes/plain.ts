@@ -16,6 +16,9 @@ const header = (name: string, description: string, pattern: string) => ({
   schema: { type: 'string' as const, pattern },
 })
 
+/** Nothing else gets into the text under the MAC, nor into a record. */
+const CONTRACT = /^[a-z][a-z0-9-]{0,62}@[1-9][0-9]{0,3}$/
+
 const ID = '^[A-Za-z0-9._~-]{8,64}$'
 
 const content = { 'application/json': { schema: receiptJson } }
@@ -58,6 +61,9 @@ export function pushPlain(app: OpenAPIHono, deps: GatewayDeps): void {
     const url = new URL(c.req.url)
     if (url.search !== '') throw violated('http.bad_request', '', 'query', '不接受查询参数', 'takes no query')
     const contract = c.req.param('contract') ?? ''
+    if (!CONTRACT.test(contract)) {
+      throw violated('http.bad_request', '/contract', 'contract', '合同须为 名称@主版本', 'a contract is name@major')
+    }
     const result = await deps.acceptPlain({
       path: `${new URL(deps.publicUrl()).pathname.replace(/\/$/, '')}/v1/plain/${contract}`,
       contract,
