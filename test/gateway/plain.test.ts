@@ -461,9 +461,9 @@ withDatabase('POST /v1/plain/{contract}', (databaseUrl) => {
     const flooding = await issue(hub, 'platform-chifeng')
     await sql`UPDATE party SET limit_per_second = 1 WHERE id = 'platform-chifeng'`.execute(hub.core.db)
     await hub.core.register.refresh()
-    const statuses = []
-    for (let n = 0; n < 15; n++) statuses.push((await send({}, {}, flooding)).status)
-    expect([statuses[0], statuses.at(-1)]).toEqual([202, 429])
+    // Its allowance is 10 at once and one a second: far fewer than come, however slow the machine is.
+    const answers = await Promise.all(Array.from({ length: 80 }, () => send({}, {}, flooding)))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202, 429]))
     expect((await send()).status).toBe(202)
   })
 
