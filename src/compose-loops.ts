@@ -8,7 +8,9 @@ import { sweepStep } from '#delivery/sweeper.ts'
 import { statementStep } from '#documents/statements.ts'
 import { statusFeedStep } from '#documents/status-feed.ts'
 import { aliasesIn, subjectKeysIn } from '#exchange/digests.ts'
+import { KEEP_NONCES_SECONDS } from '#exchange/prove-plain.ts'
 import { type Loop, startLoop } from '#kernel/loop.ts'
+import { pruneNonces } from '#store/app-key-queries.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
@@ -84,6 +86,7 @@ export function startLoops(core: Core, databaseUrl: string): { stop(): Promise<v
 
 const SWEEPER = 'sweeper'
 const STATEMENTS_POLL_MS = 600_000
+const NONCES_POLL_MS = 60_000
 
 function startRelay(
   core: Core,
@@ -116,6 +119,9 @@ function startRelay(
   start('outcomes', POLL_MS, () => outcomeStep(db, logReader(core.vault, log), fault))
   start('sweeper', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : sweep(core)))
   start('files', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : purgeFiles(db)))
+  start('nonces', NONCES_POLL_MS, async () =>
+    leases.held(SWEEPER) === undefined ? 0 : pruneNonces(db, KEEP_NONCES_SECONDS),
+  )
   start('statements', STATEMENTS_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : state(core)))
   start('document-status', POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : feed(core)))
   return {

@@ -16,6 +16,7 @@ import { createDigests, type Digests } from '#exchange/digests.ts'
 import { withNamings } from '#exchange/naming.ts'
 import { createPartyLimits, type PartyLimits } from '#exchange/party-limits.ts'
 import { type Proven, requireStanding } from '#exchange/prove.ts'
+import type { PlainRequest } from '#exchange/prove-plain.ts'
 import { createRefuse, type Refuse } from '#exchange/refuse.ts'
 import { answerError } from '#gateway/http/answers.ts'
 import { createGateway } from '#gateway/http/app.ts'
@@ -47,6 +48,7 @@ import { openBus } from './compose-bus.ts'
 import { composeFiles } from './compose-files.ts'
 import { createLife, type Life, notReady } from './compose-health.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
+import { composePlain } from './compose-plain.ts'
 import { busSeal, openConfiguredVault, openedDocuments, sealedAccesses } from './compose-vault.ts'
 import type { Config } from './config.ts'
 import { createFaultPoint } from './faults.ts'
@@ -78,6 +80,7 @@ export interface Core {
   readonly busReaders: BusReader[]
   /** The acceptance path, for the doors and for the hub's own notices. */
   readonly accept: (token: string, arrival?: Arrival) => Promise<Acceptance>
+  readonly acceptPlain: (request: PlainRequest) => Promise<Acceptance>
   /** Called after each commit; the loops of this process hang on it. */
   readonly onCommit: (listener: () => void) => void
   close(): Promise<void>
@@ -154,6 +157,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     metrics,
     busReaders,
     accept: (token, arrival) => accept(acceptDeps, token, arrival),
+    acceptPlain: composePlain(acceptDeps, db, keyRing),
     onCommit: writer.onCommit,
     async close() {
       await writer.committer.drain()
@@ -219,6 +223,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     clock,
     contracts,
     accept: core.accept,
+    acceptPlain: core.acceptPlain,
     query: outageAware((token: string, source: string | undefined) => query({ ...core, ...asking }, token, source)),
     authenticate: (token, request) => authenticate({ hubId, clock, register, limits }, token, request),
     activateKey: outageAware((proven: Proven) => activateKey(db, proven)),

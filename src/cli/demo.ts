@@ -21,6 +21,7 @@ import {
   suspendedLicence,
 } from './demo/documents.ts'
 import { licenceCopyTravels } from './demo/files.ts'
+import { plainDoor } from './demo/plain-door.ts'
 import { makeTopics, type RealBackends, startBackends, untilBusReads } from './demo/real.ts'
 import { refusals } from './demo/refusals.ts'
 import { openScenario } from './demo/scenario.ts'
@@ -82,6 +83,7 @@ async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promi
   await suspendedLicence(scenario)
   await licenceCopyTravels(scenario)
   await busDoor(scenario)
+  await plainDoor(scenario)
   await refusals(scenario)
 }
 

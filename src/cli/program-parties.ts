@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { LimitOptions } from './parties.ts'
+import { addAppKeys } from './program-appkeys.ts'
 import { type Answer, wholeNumber } from './program-options.ts'
 
 interface Reason {
@@ -57,6 +58,7 @@ export function addParties(parties: Command, answer: Answer): void {
       answer(await (await import('./conform.ts')).conform(options)),
     )
   addKeys(parties)
+  addAppKeys(parties)
 }
 
 function addKeys(parties: Command): void {

@@ -5,10 +5,11 @@ import { type Clock, numericDate } from '#kernel/clock.ts'
 import type { HubErrorCode } from '#kernel/error-codes.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { newExchangeId, uuidv7 } from '#kernel/ids.ts'
-import type { Origin } from '#kernel/origin.ts'
+import type { JsonObject } from '#kernel/json.ts'
 import type { ReplayRow } from '#store/exchange-queries.ts'
 import type { ExchangeRow } from '#store/log-commit.ts'
 import { checkAudience, checkFreshness, type ExchangeClaims, readClaims } from '#trust/claims.ts'
+import type { CompactToken } from '#trust/compact.ts'
 import type { Signer } from '#trust/sign.ts'
 import type { Vault } from '#trust/vault.ts'
 import type { Committed, Committer } from './committer.ts'
@@ -18,7 +19,7 @@ import { namedFiles } from './named-files.ts'
 import type { PartyLimits } from './party-limits.ts'
 import type { PartyRegister } from './party-register.ts'
 import { planDeliveries, projectDocument } from './plan.ts'
-import { type Progress, type Proven, proveParty } from './prove.ts'
+import { type Progress, type Proven, proveParty, type Sender, senderOf } from './prove.ts'
 import type { Refuse, Refused } from './refuse.ts'
 import { checkBinding, checkRight } from './rights.ts'
 
@@ -73,7 +74,7 @@ export function accept(deps: AcceptDeps, text: string, arrival?: Arrival): Promi
   return observed(deps.observe, door, progress, () => acceptOrRefuse(deps, text, arrival, progress), outcomeOf)
 }
 
-function outcomeOf(result: Acceptance): 'accepted' | 'replayed' | HubErrorCode {
+export function outcomeOf(result: Acceptance): 'accepted' | 'replayed' | HubErrorCode {
   if (result.kind === 'refused') return result.error.code
   return result.replayed ? 'replayed' : 'accepted'
 }
@@ -84,11 +85,10 @@ async function acceptOrRefuse(
   arrival: Arrival | undefined,
   progress: Progress,
 ): Promise<Acceptance> {
-  let claims: ExchangeClaims | undefined
   let leave: (() => void) | undefined
   // The Kafka door reads at the hub's own pace, and its brokers have quotas.
   const limits = arrival === undefined ? deps.limits : undefined
-  try {
+  return concluded(deps, progress, () => {
     if (arrival?.fault !== undefined) throw arrival.fault
     const proven = proveParty(
       { register: deps.register, limits },
@@ -98,64 +98,104 @@ async function acceptOrRefuse(
     )
     if (arrival !== undefined && arrival.party !== proven.party.id) throw new HubError('token.topic_foreign')
     leave = limits?.enter(proven.party)
-    claims = readClaims('exchange+jwt', proven.token.claims)
-    const row = judge(deps, proven, claims, arrival)
-    return toAcceptance(await deps.committer.submit(row))
+    progress.claims = readClaims('exchange+jwt', proven.token.claims)
+    return deps.committer.submit(judge(deps, proven, progress.claims, arrival))
+  }).finally(() => leave?.())
+}
+
+/**
+ * The end of every door: a receipt for what `submit` committed, or a refusal. Before anything is refused whose claims
+ * were read, an earlier exchange is looked for.
+ */
+export async function concluded(
+  deps: AcceptDeps,
+  progress: Progress,
+  submit: () => Promise<Committed>,
+): Promise<Acceptance> {
+  try {
+    return toAcceptance(await submit())
   } catch (thrown) {
     const error = asHubError(thrown)
     if (error.retriable) throw error
-    const original = claims && (await findOriginal(deps, claims))
+    const original = progress.claims && (await findOriginal(deps, progress.claims))
     if (original === 'conflict') return await deps.refuse(new HubError('exchange.conflict'), progress)
     return original ?? (await deps.refuse(error, progress))
-  } finally {
-    leave?.()
   }
 }
 
-/** Claims against the contract, the right to send, schema and rules; then the row as it is committed. */
+/** The claims of a token against everything that it must fulfil; then the row as it is committed. */
 function judge(deps: AcceptDeps, proven: Proven, claims: ExchangeClaims, arrival: Arrival | undefined): ExchangeRow {
   const nowMs = deps.clock()
   const arrivedAtMs = arrival?.atMs ?? nowMs
   checkAudience(claims, deps.hubId)
-  const contract = deps.contracts.get(claims.contract)
+  const contract = exchangeContract(deps.contracts, claims.contract)
+  if (contract.personal && arrival?.encrypted === false) throw new HubError('token.not_encrypted')
+  checkSize(contract, proven.token)
+  checkFreshness(claims, { nowMs: arrivedAtMs, maxAgeSeconds: contract.maxAgeSeconds })
+  const sender = senderOf(proven)
+  checkContent(deps, sender, claims, contract, nowMs)
+  return rowOf(deps, { token: proven.token, sender, claims, contract, nowMs, arrivedAtMs })
+}
+
+/** The contract of an exchange. Throws `contract.unknown`, `contract.kind_wrong`. */
+export function exchangeContract(contracts: ContractSet, ref: string): Contract {
+  const contract = contracts.get(ref)
   if (contract === undefined) {
     throw violated('contract.unknown', '/contract', 'contract', '合同不存在或版本未发布', 'no such contract or version')
   }
   if (contract.kind === 'query') throw new HubError('contract.kind_wrong')
-  if (contract.personal && arrival?.encrypted === false) throw new HubError('token.not_encrypted')
-  if (proven.token.text.length > contract.maxBytes) throw new HubError('token.too_large')
-  checkFreshness(claims, { nowMs: arrivedAtMs, maxAgeSeconds: contract.maxAgeSeconds })
-  const origin = checkRight(deps.register, proven, claims, contract, nowMs)
+  return contract
+}
+
+export function checkSize(contract: Contract, token: CompactToken): void {
+  if (token.text.length > contract.maxBytes) throw new HubError('token.too_large')
+}
+
+/** The right to send, business keys, schema and rules, in this order. Throws `right.*`, `party.*`, `contract.*`. */
+export function checkContent(
+  deps: Pick<AcceptDeps, 'register'>,
+  sender: Sender,
+  claims: ExchangeClaims,
+  contract: Contract,
+  nowMs: number,
+): void {
+  checkRight(deps.register, sender, claims, contract, nowMs)
   checkBinding(contract, claims)
   const violations = validateData(contract, claims.data)
   if (violations.length > 0) throw new HubError('contract.schema_violated', { violations })
-  const errors = brokenRules(contract, { data: claims.data, claims: proven.token.claims, nowMs })
+  const errors = brokenRules(contract, { data: claims.data, claims: claims as unknown as JsonObject, nowMs })
   if (errors.length > 0) throw new HubError('contract.rule_violated', { violations: errors })
-  return rowOf(deps, proven, claims, contract, origin, { nowMs, arrivedAtMs })
 }
 
-function rowOf(
-  deps: AcceptDeps,
-  { token }: Proven,
-  claims: ExchangeClaims,
-  contract: Contract,
-  origin: Origin,
-  times: { readonly nowMs: number; readonly arrivedAtMs: number },
-): ExchangeRow {
-  const { nowMs, arrivedAtMs } = times
+export interface Judged {
+  readonly token: CompactToken
+  readonly sender: Sender
+  /** What the sender says. They differ from the token's where the hub signed it for the sender. */
+  readonly claims: ExchangeClaims
+  readonly contract: Contract
+  readonly nowMs: number
+  readonly arrivedAtMs: number
+  /** Of the plain door: the body as it arrived, so that its sender can tell the receipt by its own bytes. */
+  readonly bodyDigest?: string
+}
+
+/** The row that is committed, its receipt signed. */
+export function rowOf(deps: AcceptDeps, { token, sender, claims, contract, ...judged }: Judged): ExchangeRow {
+  const { nowMs, arrivedAtMs, bodyDigest } = judged
   const id = newExchangeId(nowMs)
   const contentDigest = deps.digests.content(claims)
   const { iss, jti } = claims
+  const of = { iss, jti, contract: contract.ref, tokenDigest: token.digest, contentDigest }
   const receipt = deps.signer.sign('receipt+jwt', {
     iss: deps.hubId,
     aud: iss,
     iat: numericDate(nowMs),
     jti: uuidv7(nowMs),
     exchange: id,
-    of: { iss, jti, contract: contract.ref, tokenDigest: token.digest, contentDigest },
+    of: bodyDigest === undefined ? of : { ...of, bodyDigest },
     posAfter: deps.knownHead(),
     acceptedAt: numericDate(arrivedAtMs),
-    origin,
+    origin: sender.origin,
   })
   return {
     id,
@@ -165,7 +205,7 @@ function rowOf(
     sub: claims.sub,
     caseNo: claims.caseNo,
     obo: claims.obo,
-    origin,
+    origin: sender.origin,
     orderKey: deps.digests.orderKey(contract, claims),
     contentDigest,
     acceptedAtMs: arrivedAtMs,

@@ -10,7 +10,7 @@ export interface Judged {
   /** As its sender wrote it: it need not exist. Undefined when the token could not be read. */
   readonly contract: string | undefined
   readonly outcome: 'accepted' | 'replayed' | 'answered' | HubErrorCode
-  readonly door: 'http' | 'bus'
+  readonly door: 'http' | 'bus' | 'plain'
   readonly seconds: number
 }
 

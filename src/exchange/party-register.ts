@@ -1,4 +1,5 @@
 import type { PublicKey } from '#trust/keys.ts'
+import type { SignMethod } from '#trust/mac.ts'
 
 /** A party as acceptance needs it. */
 export interface Party {
@@ -34,6 +35,18 @@ export interface RegisteredKey {
   readonly publicKey: PublicKey
 }
 
+/** What a party sends plain JSON with; its secret is derived, and stands nowhere. */
+export interface RegisteredAppKey {
+  readonly id: string
+  readonly party: string
+  readonly method: SignMethod
+  readonly state: 'active' | 'revoked'
+  /** Whether a request may come from this IP address. */
+  readonly isFrom: (address: string) => boolean
+  /** Undefined: whatever its party may send. */
+  readonly contracts: readonly string[] | undefined
+}
+
 export interface Grant {
   readonly id: string
   readonly contract: string
@@ -59,6 +72,7 @@ export interface PartyRegister {
   party(id: string): Party | undefined
   parties(): readonly Party[]
   key(kid: string): RegisteredKey | undefined
+  appKey(id: string): RegisteredAppKey | undefined
   hasMandate(agent: string, principal: string, contract: string, atMs: number): boolean
   /** The agent itself and everybody it may send this contract for. */
   actsFor(agent: string, contract: string, atMs: number): readonly string[]

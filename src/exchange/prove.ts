@@ -1,6 +1,7 @@
 import { HubError, violated } from '#kernel/errors.ts'
+import type { JsonObject } from '#kernel/json.ts'
 import { ORIGINS, type Origin } from '#kernel/origin.ts'
-import type { TokenType } from '#trust/claims.ts'
+import type { ExchangeClaims, TokenType } from '#trust/claims.ts'
 import { type CompactToken, parseCompact } from '#trust/compact.ts'
 import { verifySignature } from '#trust/verify.ts'
 import type { PartyLimits } from './party-limits.ts'
@@ -8,10 +9,15 @@ import type { Party, PartyRegister, RegisteredKey } from './party-register.ts'
 
 /** How far a token came; a refusal says and records only what was reached. */
 export interface Progress {
-  /** Set once the token passed the strict parse: from here on a refusal is signed. */
-  token?: CompactToken
+  /**
+   * Set once the token passed the strict parse: from here on a refusal is signed. Of a plain request, once its MAC is
+   * proven: what its headers say, and the digest of its body.
+   */
+  token?: { readonly digest: string; readonly claims: JsonObject }
   /** Set once its signature proved a party: from here on a refusal is recorded. */
   party?: Party
+  /** Set once the claims were read: from here on an earlier exchange is looked for before anything is refused. */
+  claims?: ExchangeClaims
 }
 
 export interface Proven {
@@ -80,8 +86,18 @@ export function requireStanding(register: PartyRegister, { token, party }: Pick<
   if (register.party(party.id)?.status !== 'active') throw new HubError('party.suspended')
 }
 
-/** How an exchange came to be signed; stated in its receipt, status and case. */
-export function originOf({ party, key }: Proven): Origin {
+/** Who sends an exchange, by whichever door. */
+export interface Sender {
+  readonly party: Party
+  /** The agent that holds the party's key. */
+  readonly agent: string | undefined
+  /** Stated in receipt, status and case. */
+  readonly origin: Origin
+}
+
+export const senderOf = ({ party, key }: Proven): Sender => ({ party, agent: key.agent, origin: originOf(party, key) })
+
+function originOf(party: Party, key: RegisteredKey): Origin {
   if (key.agent !== undefined) return 'agent-signed'
   return party.roles.includes('connector') ? 'connector-attested' : 'party-signed'
 }

@@ -1,24 +1,22 @@
 import type { Contract } from '#contracts/contract.ts'
 import { HubError, violated } from '#kernel/errors.ts'
 import { atPointer } from '#kernel/json.ts'
-import type { Origin } from '#kernel/origin.ts'
 import type { ExchangeClaims } from '#trust/claims.ts'
 import type { PartyRegister } from './party-register.ts'
-import { originOf, originSuffices, type Proven } from './prove.ts'
+import { originSuffices, type Sender } from './prove.ts'
 
 /**
  * The right to send under a contract: the principal's role or name among its providers, a mandate where somebody acts
- * for it, and an origin that suffices. Returns the origin. Throws `party.suspended`, and `right.*`, which names what is
- * missing.
+ * for it, and an origin that suffices. Throws `party.suspended`, and `right.*`, which names what is missing.
  */
 export function checkRight(
   register: PartyRegister,
-  proven: Proven,
+  sender: Sender,
   claims: ExchangeClaims,
   contract: Contract,
   nowMs: number,
-): Origin {
-  const principal = claims.obo === undefined ? proven.party : register.party(claims.obo)
+): void {
+  const principal = claims.obo === undefined ? sender.party : register.party(claims.obo)
   if (claims.obo !== undefined && !register.hasMandate(claims.iss, claims.obo, contract.ref, nowMs)) {
     throw violated(
       'right.no_mandate',
@@ -41,8 +39,7 @@ export function checkRight(
       `no right to send ${contract.ref}`,
     )
   }
-  const origin = originOf(proven)
-  if (!originSuffices(origin, contract.minOrigin)) {
+  if (!originSuffices(sender.origin, contract.minOrigin)) {
     throw violated(
       'right.missing',
       '/contract',
@@ -51,7 +48,7 @@ export function checkRight(
       `${contract.ref} asks for ${contract.minOrigin} at least`,
     )
   }
-  if (claims.act !== proven.key.agent) {
+  if (claims.act !== sender.agent) {
     throw violated(
       'token.claims_invalid',
       '/act',
@@ -60,7 +57,6 @@ export function checkRight(
       'act must be the agent the key is registered for',
     )
   }
-  return origin
 }
 
 /** `sub` and `caseNo` equal what the contract's pointers find; only an own exchange can be superseded. */

@@ -18,7 +18,8 @@ export interface DeliveryVerifier {
 /**
  * What a recipient checks before it uses a delivery: the hub's receipt is genuine, it is the receipt of exactly these
  * token bytes, the issuer signed them, and they were fresh when the hub accepted them (not by the recipient's clock).
- * Throws `delivery.receipt_invalid`.
+ * What came with a MAC the hub has signed, with its own published key, for the sender that obo names: only a receipt
+ * that says `mac-attested` may speak of such a token, and it names that sender. Throws `delivery.receipt_invalid`.
  */
 export function verifyDelivery(
   verifier: DeliveryVerifier,
@@ -34,9 +35,10 @@ export function verifyDelivery(
     throw new HubError('delivery.receipt_invalid', { cause })
   }
   const { of, acceptedAt } = receipt
+  const isAttested = receipt.origin === 'mac-attested' && exchange.iss === verifier.hubId
   const fits =
     of.tokenDigest === sha256Digest(delivery.token) &&
-    of.iss === exchange.iss &&
+    of.iss === (isAttested ? exchange.obo : exchange.iss) &&
     of.jti === exchange.jti &&
     of.contract === exchange.contract
   if (!fits) throw mismatch('of', '回执不是这份报文的', 'the receipt is not of this token')
@@ -62,7 +64,8 @@ function readReceipt(verifier: DeliveryVerifier, text: string): ReceiptClaims {
 function readExchange(verifier: DeliveryVerifier, text: string): ExchangeClaims {
   const token = parse(text, 'exchange+jwt')
   const claims = readClaims('exchange+jwt', token.claims)
-  const key = verifier.issuerKey(claims.iss, token.header.kid)
+  const { kid } = token.header
+  const key = claims.iss === verifier.hubId ? verifier.hubKey(kid) : verifier.issuerKey(claims.iss, kid)
   if (key === undefined) throw new HubError('token.key_unknown')
   verifySignature(token, key)
   return claims

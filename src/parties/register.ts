@@ -1,6 +1,8 @@
-import type { Grant, Party, PartyRegister, RegisteredKey } from '#exchange/party-register.ts'
+import { createNetworks } from '#exchange/networks.ts'
+import type { Grant, Party, PartyRegister, RegisteredAppKey, RegisteredKey } from '#exchange/party-register.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
+import type { AppKeyRow } from '#store/app-key-queries.ts'
 import type { Db } from '#store/db.ts'
 import {
   type GrantRow,
@@ -12,6 +14,7 @@ import {
 } from '#store/party-queries.ts'
 import { type EncryptionKey, importEncryptionJwk } from '#trust/encryption-keys.ts'
 import { importPublicJwk } from '#trust/keys.ts'
+import type { SignMethod } from '#trust/mac.ts'
 
 /** How long a picture may be used after it was last seen to be current. */
 const STALE_AFTER_MS = 5_000
@@ -56,6 +59,7 @@ export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> 
     party: (id) => current().parties.get(id),
     parties: () => [...current().parties.values()],
     key: (kid) => current().keys.get(kid),
+    appKey: (id) => current().appKeys.get(id),
     hasMandate: (agent, principal, contract, atMs) =>
       current().mandates.some(
         (row) =>
@@ -82,6 +86,7 @@ interface Picture {
   readonly parties: ReadonlyMap<string, Party>
   readonly keys: ReadonlyMap<string, RegisteredKey>
   readonly encryptionKeys: ReadonlyMap<string, EncryptionKey>
+  readonly appKeys: ReadonlyMap<string, RegisteredAppKey>
   readonly mandates: readonly MandateRow[]
   /** By `<party> <contract>`. */
   readonly grants: ReadonlyMap<string, readonly Grant[]>
@@ -121,6 +126,7 @@ function index(rows: RegisterRows): Picture {
       ]),
     ),
     encryptionKeys: new Map(rows.encryptionKeys.map((row) => [row.party, importEncryptionJwk(row.public_jwk)])),
+    appKeys: new Map(rows.appKeys.map((row) => [row.id, appKeyOf(row)])),
     mandates: rows.mandates,
     grants: new Map(
       [...Map.groupBy(rows.grants, (row) => `${row.party} ${row.contract}`)].map(([of, group]) => [
@@ -136,6 +142,16 @@ function index(rows: RegisterRows): Picture {
       .flatMap((party) => party.divisions.map((division) => ({ division, party: party.id }))),
   }
 }
+
+/** The column takes no other method. */
+const appKeyOf = (row: AppKeyRow): RegisteredAppKey => ({
+  id: row.id,
+  party: row.party,
+  method: row.method as SignMethod,
+  state: row.state,
+  isFrom: createNetworks(row.networks),
+  contracts: row.contracts ?? undefined,
+})
 
 const isValidAt = (row: { readonly valid_from: Date; readonly valid_to: Date | null }, atMs: number): boolean =>
   row.valid_from.getTime() <= atMs && (row.valid_to === null || atMs < row.valid_to.getTime())

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { type AppKeyRow, readAppKeys } from './app-key-queries.ts'
 import type { Db, Tx } from './db.ts'
 
 interface PartyRow {
@@ -71,6 +72,7 @@ export interface RegisterRows {
   readonly keys: readonly PartyKeyRow[]
   /** The newest of each party. */
   readonly encryptionKeys: readonly EncryptionKeyRow[]
+  readonly appKeys: readonly AppKeyRow[]
   readonly mandates: readonly MandateRow[]
   readonly grants: readonly GrantRow[]
   readonly areas: readonly UtilityAreaRow[]
@@ -99,6 +101,7 @@ export async function readRegister(db: Db): Promise<RegisterRows> {
           SELECT DISTINCT ON (party) kid, party, public_jwk FROM party_encryption_key
           ORDER BY party, added_at DESC`.execute(tx)
       ).rows,
+      appKeys: await readAppKeys(tx),
       mandates: (await sql<MandateRow>`SELECT * FROM mandate`.execute(tx)).rows,
       grants: (await sql<GrantRow>`SELECT *, networks::text[] AS networks FROM access_grant ORDER BY id`.execute(tx))
         .rows,

@@ -98,6 +98,8 @@ export interface ReceiptClaims extends Registered {
     readonly contract: string
     readonly tokenDigest: string
     readonly contentDigest: string
+    /** Of the plain door: the body as it arrived. */
+    readonly bodyDigest?: string
   }
   /** The log head when the receipt was signed; the exchange's own position is greater. */
   readonly posAfter: number
@@ -174,6 +176,7 @@ const CLAIM_SETS: { readonly [T in TokenType]: Shape } = {
         contract: required(contractName),
         tokenDigest: required(digest),
         contentDigest: required(keyedDigest),
+        bodyDigest: optional(digest),
       }),
     ),
     posAfter: required(count),

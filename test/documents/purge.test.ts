@@ -28,7 +28,7 @@ withDatabase('the purge of files', (databaseUrl) => {
     await sql`UPDATE file_naming SET expires_at = now() - interval '1 second'
       WHERE file = (SELECT id FROM file WHERE digest = ${digestOf(lapsed)})`.execute(db)
 
-    const loops = startLoops(hub.core)
+    const loops = startLoops(hub.core, databaseUrl)
     try {
       const kept = async (): Promise<string[]> =>
         (

@@ -70,6 +70,7 @@ function corpusGateway(recorded: RefusalRow[]) {
   const register: PartyRegister = {
     party,
     parties: unused,
+    appKey: () => undefined,
     key(kid) {
       const found = registered.get(kid)
       return found && { party: found.party, agent: undefined, state: 'active', stateSinceMs: 0, publicKey: found.key }
@@ -108,6 +109,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     ...deps,
     publicUrl: () => HUB_URL,
     accept: (token) => accept(deps, token),
+    acceptPlain: unused,
     query: unused,
     authenticate: unused,
     activateKey: unused,
@@ -223,6 +225,7 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
       clock: core.clock,
       contracts: core.contracts,
       accept: broken,
+      acceptPlain: unused,
       query: broken,
       authenticate: () => {
         throw new Error(secret)

@@ -6,6 +6,7 @@ import { bearerOf, certificate, digestOf, fileObject, pathOf, upload } from '../
 import { type Answer, HUB_URL, openTestHub, readAnswer, type TestHub, type TestParty } from '../support/hub.ts'
 import { affair, application, licence, newNumber, result } from './messages.ts'
 import { type Line, openLine } from './outage.ts'
+import { issue, type PlainKey, type PlainParts, sendPlain, signedHeaders } from './plain-client.ts'
 
 const JWT = 'application/jwt'
 export const NDJSON = 'application/x-ndjson'
@@ -18,6 +19,8 @@ export interface World {
   readonly line: Line
   readonly platform: TestParty
   readonly utility: TestParty
+  /** The platform's. */
+  readonly plainKey: PlainKey
   /** A suspended party. */
   readonly suspended: TestParty
   /** An accepted exchange of the platform, and the number of its case. */
@@ -38,6 +41,13 @@ async function whileCut(world: World, ask: () => Promise<Answer>): Promise<Answe
   } finally {
     await world.line.mend()
   }
+}
+
+const PLAIN = '/v1/plain/approval-result@1'
+
+function plain({ hub, plainKey }: World, parts: Partial<PlainParts> = {}, headers: Record<string, string> = {}) {
+  const whole = { contract: 'approval-result@1', body: JSON.stringify(result(newNumber()).data), ...parts }
+  return sendPlain(hub.app, PLAIN, { ...signedHeaders(plainKey, whole), ...headers }, whole.body)
 }
 
 const question = (world: World, change: object = {}): object => ({
@@ -121,6 +131,28 @@ export const CASES: Readonly<Record<string, Cases>> = {
     413: (w) => w.hub.request('/v1/exchanges/batch', post(NDJSON, '{}\n'.repeat(5_001))),
     415: (w) => w.hub.request('/v1/exchanges/batch', post(JWT, '{}')),
   },
+  pushPlain: {
+    202: (w) => plain(w),
+    200: (w) => {
+      const parts = { body: JSON.stringify(result(newNumber()).data), requestId: randomUUID() }
+      return twice(() => plain(w, parts))
+    },
+    400: (w) => plain(w, { body: '[]' }),
+    401: (w) => plain(w, { sign: '0'.repeat(64) }),
+    403: (w) => {
+      const parts = { contract: 'approval-result@1', body: '{}' }
+      return sendPlain(w.hub.app, PLAIN, signedHeaders(w.plainKey, parts), parts.body, '10.9.8.7')
+    },
+    409: (w) => {
+      const requestId = randomUUID()
+      return twice(() => plain(w, { requestId }))
+    },
+    413: (w) => plain(w, { body: 'x'.repeat(1_048_577) }),
+    415: (w) => plain(w, {}, { 'content-type': 'application/jwt' }),
+    422: (w) => plain(w, { body: '{}' }),
+    429: (w) => w.exhausted(PLAIN, post('application/json', '{}')),
+    503: (w) => whileCut(w, () => plain(w)),
+  },
   askQuery: {
     200: (w) => w.utility.ask(question(w)),
     401: (w) => w.hub.post('/v1/queries', 'a.b.c'),
@@ -190,6 +222,11 @@ export const CASES: Readonly<Record<string, Cases>> = {
     429: (w) => w.exhausted(pathOf(digestOf(w.file))),
     503: (w) => whileCut(w, () => fetched(w, w.utility)),
   },
+  listClients: { 200: (w) => w.hub.request('/docs/clients') },
+  getClient: {
+    200: (w) => w.hub.request('/docs/clients/DianqiaoClient.java'),
+    404: (w) => w.hub.request('/docs/clients/nothing.c'),
+  },
   getTime: { 200: (w) => w.hub.request('/v1/time') },
   getJwks: { 200: (w) => w.hub.request('/.well-known/jwks.json') },
   getLive: { 200: (w) => w.hub.request('/health/live') },
@@ -232,6 +269,7 @@ export async function openWorld(databaseUrl: string): Promise<World> {
     line,
     platform,
     utility,
+    plainKey: await issue(hub, platform.id),
     suspended,
     number,
     file,

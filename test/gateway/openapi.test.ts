@@ -102,6 +102,7 @@ withDatabase('the OpenAPI document', (databaseUrl) => {
       'getFile',
       'proveKey',
       'pullInbox',
+      'pushPlain',
       'putFile',
     ])
     for (const { value } of secured) {

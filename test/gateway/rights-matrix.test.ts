@@ -9,30 +9,31 @@ import { withDatabase } from '../support/database.ts'
 import { bearerOf, certificate, digestOf, fileObject, pathOf, upload } from '../support/files.ts'
 import { type Answer, at, ndjson, openTestHub, type TestHub, type TestParty } from '../support/hub.ts'
 import { acknowledgement, affair, application, licence, newNumber, result } from './messages.ts'
+import { issue, type PlainKey, sendPlain, signedHeaders } from './plain-client.ts'
 
 /** What each operation answers in each situation; `-` where the two have nothing to do with each other. */
 const MATRIX = `
-situation          | push                       | batch                      | ack                        | query                       | inbox                | status                 | case                 | proof | upload                 | download
-no token           | 401 token.malformed        | 401 token.malformed        | 401 token.malformed        | 401 token.malformed         | 401 token.malformed  | 401 token.malformed    | 401 token.malformed  | 401 token.malformed | 401 token.malformed    | 401 token.malformed
-unknown key        | 401 token.key_unknown      | 401 token.key_unknown      | 401 token.key_unknown      | 401 token.key_unknown       | 401 token.key_unknown| 401 token.key_unknown  | 401 token.key_unknown| 401 token.key_unknown | 401 token.key_unknown  | 401 token.key_unknown
-another's name     | 401 token.key_foreign      | 401 token.key_foreign      | 401 token.key_foreign      | 401 token.key_foreign       | 401 token.key_foreign| 401 token.key_foreign  | 401 token.key_foreign| 401 token.key_foreign | 401 token.key_foreign  | 401 token.key_foreign
-pending key        | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive      | 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive| 200 | 401 token.key_inactive | 401 token.key_inactive
-revoked key        | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive     | 401 token.key_inactive      | 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive| 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive
-suspended          | 403 party.suspended        | 403 party.suspended        | 403 party.suspended        | 403 party.suspended         | 403 party.suspended  | 403 party.suspended    | 403 party.suspended  | 403 party.suspended | 403 party.suspended    | 403 party.suspended
-for suspended      | 403 party.suspended        | 403 party.suspended        | 403 party.suspended        | 403 party.suspended         | 200 its own          | -                      | -                    | - | -                      | -
-without mandate    | 403 right.no_mandate       | 403 right.no_mandate       | 403 right.no_mandate       | 403 right.no_mandate        | -                    | -                      | -                    | - | -                      | -
-another role       | 403 right.missing          | 403 right.missing          | -                          | 403 right.missing           | 200 empty            | 404 exchange.not_found | 404 case.not_found   | - | -                      | -
-no contract        | -                          | -                          | -                          | -                           | -                    | -                      | -                    | - | 403 right.missing      | -
-other party        | -                          | -                          | 202 without effect         | 403 query.case_mismatch     | 200 empty            | 404 exchange.not_found | 404 case.not_found   | - | -                      | 404 file.not_found
-other subject      | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | -                      | -                    | - | -                      | -
-no such case       | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | 404 exchange.not_found | 404 case.not_found   | - | -                      | 404 file.not_found
-closed case        | -                          | -                          | -                          | 403 query.case_mismatch     | -                    | -                      | 200                  | - | -                      | -
-wrong purpose      | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | - | -                      | -
-expired grant      | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | - | -                      | -
-field not granted  | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | - | -                      | -
-unproved consent   | -                          | -                          | -                          | 403 query.grant_missing     | -                    | -                      | -                    | - | -                      | -
-cap reached        | -                          | -                          | -                          | 429 query.cap_reached       | -                    | -                      | -                    | - | -                      | -
-its own            | 202                        | 202                        | 202                        | 200                         | 200 its own          | 200                    | 200                  | 200 | 201                    | 200
+situation         | push                   | batch                  | ack                    | query                   | inbox                  | status                 | case                   | proof                  | upload                 | download               | plain
+no token          | 401 token.malformed    | 401 token.malformed    | 401 token.malformed    | 401 token.malformed     | 401 token.malformed    | 401 token.malformed    | 401 token.malformed    | 401 token.malformed    | 401 token.malformed    | 401 token.malformed    | 401 appkey.headers_invalid
+unknown key       | 401 token.key_unknown  | 401 token.key_unknown  | 401 token.key_unknown  | 401 token.key_unknown   | 401 token.key_unknown  | 401 token.key_unknown  | 401 token.key_unknown  | 401 token.key_unknown  | 401 token.key_unknown  | 401 token.key_unknown  | 401 appkey.unknown
+another's name    | 401 token.key_foreign  | 401 token.key_foreign  | 401 token.key_foreign  | 401 token.key_foreign   | 401 token.key_foreign  | 401 token.key_foreign  | 401 token.key_foreign  | 401 token.key_foreign  | 401 token.key_foreign  | 401 token.key_foreign  | 401 appkey.sign_invalid
+pending key       | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive  | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive | 200                    | 401 token.key_inactive | 401 token.key_inactive | -
+revoked key       | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive  | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive | 401 token.key_inactive | 401 appkey.revoked
+suspended         | 403 party.suspended    | 403 party.suspended    | 403 party.suspended    | 403 party.suspended     | 403 party.suspended    | 403 party.suspended    | 403 party.suspended    | 403 party.suspended    | 403 party.suspended    | 403 party.suspended    | 403 party.suspended
+for suspended     | 403 party.suspended    | 403 party.suspended    | 403 party.suspended    | 403 party.suspended     | 200 its own            | -                      | -                      | -                      | -                      | -                      | -
+without mandate   | 403 right.no_mandate   | 403 right.no_mandate   | 403 right.no_mandate   | 403 right.no_mandate    | -                      | -                      | -                      | -                      | -                      | -                      | -
+another role      | 403 right.missing      | 403 right.missing      | -                      | 403 right.missing       | 200 empty              | 404 exchange.not_found | 404 case.not_found     | -                      | -                      | -                      | 403 right.missing
+no contract       | -                      | -                      | -                      | -                       | -                      | -                      | -                      | -                      | 403 right.missing      | -                      | -
+other party       | -                      | -                      | 202 without effect     | 403 query.case_mismatch | 200 empty              | 404 exchange.not_found | 404 case.not_found     | -                      | -                      | 404 file.not_found     | -
+other subject     | -                      | -                      | -                      | 403 query.case_mismatch | -                      | -                      | -                      | -                      | -                      | -                      | -
+no such case      | -                      | -                      | -                      | 403 query.case_mismatch | -                      | 404 exchange.not_found | 404 case.not_found     | -                      | -                      | 404 file.not_found     | -
+closed case       | -                      | -                      | -                      | 403 query.case_mismatch | -                      | -                      | 200                    | -                      | -                      | -                      | -
+wrong purpose     | -                      | -                      | -                      | 403 query.grant_missing | -                      | -                      | -                      | -                      | -                      | -                      | -
+expired grant     | -                      | -                      | -                      | 403 query.grant_missing | -                      | -                      | -                      | -                      | -                      | -                      | -
+field not granted | -                      | -                      | -                      | 403 query.grant_missing | -                      | -                      | -                      | -                      | -                      | -                      | -
+unproved consent  | -                      | -                      | -                      | 403 query.grant_missing | -                      | -                      | -                      | -                      | -                      | -                      | -
+cap reached       | -                      | -                      | -                      | 429 query.cap_reached   | -                      | -                      | -                      | -                      | -                      | -                      | -
+its own           | 202                    | 202                    | 202                    | 200                     | 200 its own            | 200                    | 200                    | 200                    | 201                    | 200                    | 202
 `
 
 const [header = '', ...lines] = MATRIX.trim().split('\n')
@@ -60,6 +61,8 @@ interface Actor {
   readonly obo?: Readonly<Record<string, string>>
   readonly question?: object
   readonly target?: { readonly exchange: string; readonly number: string }
+  /** What it sends plain JSON with, where that is not a new AppKey of the same party. */
+  readonly appKey?: PlainKey
   readonly undo?: () => Promise<unknown>
 }
 
@@ -112,7 +115,9 @@ withDatabase('rights', (databaseUrl) => {
       await change(`UPDATE party_key SET state = '${state}' WHERE kid = '${kid}'`)
       signers.set(id, createSigner(privateJwk))
     }
-    return { as: (id) => hub.party(id, signers.get(id)) }
+    const appKey = await issue(hub, PLATFORM)
+    if (state === 'revoked') await change(`UPDATE app_key SET state = 'revoked' WHERE id = '${appKey.id}'`)
+    return { as: (id) => hub.party(id, signers.get(id)), appKey }
   }
   const suspended = async (ids: readonly string[], actor: Omit<Actor, 'undo'>): Promise<Actor> => {
     const list = ids.map((id) => `'${id}'`).join()
@@ -128,9 +133,19 @@ withDatabase('rights', (databaseUrl) => {
     async () => ({ as: natural, question })
 
   const SITUATIONS: Readonly<Record<string, () => Promise<Actor>>> = {
-    'no token': async () => ({ as: (id) => hub.party(id, { ...natural(id).signer, sign: () => 'a.b.c' }) }),
-    'unknown key': async () => ({ as: (id) => hub.party(id, createSigner(generateKeyPair('ES256').privateJwk)) }),
-    "another's name": async () => ({ as: (id) => hub.party(id, natural('platform-hohhot').signer) }),
+    'no token': async () => ({
+      appKey: { id: '', secret: '', method: 'HMAC-SHA256' },
+      as: (id) => hub.party(id, { ...natural(id).signer, sign: () => 'a.b.c' }),
+    }),
+    'unknown key': async () => ({
+      appKey: { id: `ak-${'0'.repeat(24)}`, secret: 'x', method: 'HMAC-SHA256' },
+      as: (id) => hub.party(id, createSigner(generateKeyPair('ES256').privateJwk)),
+    }),
+    "another's name": async () => {
+      const { secret } = await issue(hub, 'platform-hohhot')
+      const appKey = { ...(await issue(hub, PLATFORM)), secret }
+      return { as: (id) => hub.party(id, natural('platform-hohhot').signer), appKey }
+    },
     'pending key': withKey('pending'),
     'revoked key': withKey('revoked'),
     suspended: () => suspended([PLATFORM, UTILITY], { as: natural }),
@@ -190,6 +205,11 @@ withDatabase('rights', (databaseUrl) => {
       hub.post('/v1/exchanges/batch', JSON.stringify({ token: push(actor, result(newNumber())) }), {
         'content-type': 'application/x-ndjson',
       }),
+    plain: async ({ as, appKey }) => {
+      const key = appKey ?? (await issue(hub, as(PLATFORM).id))
+      const parts = { contract: 'approval-result@1', body: JSON.stringify(result(newNumber()).data) }
+      return sendPlain(hub.app, '/v1/plain/approval-result@1', signedHeaders(key, parts), parts.body)
+    },
     ack: (actor) => hub.post('/v1/exchanges', push(actor, acknowledgement(delivery))),
     query: ask,
     inbox: ({ as }) => as(PLATFORM).get('/v1/inbox?limit=1'),
@@ -233,7 +253,7 @@ withDatabase('rights', (databaseUrl) => {
     expect(words(operation, answer)).toBe(expected.replace(' without effect', ''))
 
     // A proven party's refused token is evidence; what proves nobody leaves no row.
-    const isEvidence = ['push', 'batch', 'ack', 'query'].includes(operation) && /^4(03|29)/.test(expected)
+    const isEvidence = ['push', 'batch', 'plain', 'ack', 'query'].includes(operation) && /^4(03|29)/.test(expected)
     expect((await refusals()) - before).toBe(isEvidence ? 1 : 0)
     await hub.settle()
     if (situation !== 'its own' && !expected.includes('its own')) expect(await deliveryState()).toBe(stateBefore)

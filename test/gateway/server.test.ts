@@ -194,6 +194,7 @@ withDatabase('the server on a port', (databaseUrl) => {
         await released
         return core.accept(token)
       },
+      acceptPlain: unused,
       query: unused,
       authenticate: unused,
       activateKey: unused,

@@ -10,6 +10,7 @@ import { type Entry, exchangeClaims, HUB_ID, HUB_TIME, type Keys, type TestKey }
 import { hostileClaims, hostilePayloads, hostileTimes } from './hostile-claims.ts'
 import { hostileHeaders, malformedText } from './hostile-form.ts'
 import { hostileSignatures } from './hostile-signatures.ts'
+import { plainVectors } from './plain.ts'
 
 /**
  * Writes the published vectors: `npx node test/vectors/generate.ts`. The keys are read from keys.json and made only
@@ -176,3 +177,4 @@ for (const typ of TOKEN_TYPES) {
   if (typ === 'query+jwt') queryDigest = digest
 }
 writeHostile(keys)
+write('plain-sign', plainVectors())

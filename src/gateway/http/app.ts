@@ -6,10 +6,12 @@ import { limitBody } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
 import { logRequests } from './request-log.ts'
 import { pushBatch } from './routes/batch.ts'
+import { clientRoutes } from './routes/clients.ts'
 import { pushExchange } from './routes/exchanges.ts'
 import { getFile, putFile } from './routes/files.ts'
 import { pullInbox } from './routes/inbox.ts'
 import { proveKey } from './routes/keys.ts'
+import { pushPlain } from './routes/plain.ts'
 import { publicRoutes } from './routes/public.ts'
 import { askQuery } from './routes/queries.ts'
 import { getCase, getExchange } from './routes/status.ts'
@@ -22,10 +24,12 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   if (deps.logsRequests === true) logRequests(app, deps)
   const tooLarge = (): Response => answerError(deps, new HubError('http.body_too_large'))
   app.use('/v1/exchanges', limitBody(MAX_TOKEN_BYTES, tooLarge))
+  app.use('/v1/plain/*', limitBody(MAX_TOKEN_BYTES, tooLarge))
   app.use('/v1/queries', limitBody(MAX_TOKEN_BYTES, tooLarge))
   app.use('/v1/exchanges/batch', limitBody(BATCH_BYTES, tooLarge))
   pushBatch(app, deps)
   pushExchange(app, deps)
+  pushPlain(app, deps)
   askQuery(app, deps)
   getExchange(app, deps)
   getCase(app, deps)
@@ -34,11 +38,18 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   putFile(app, deps)
   getFile(app, deps)
   publicRoutes(app, deps)
+  clientRoutes(app)
   app.openAPIRegistry.registerComponent('securitySchemes', 'request', {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'request+jwt',
     description: 'Signed by the party, bound to method and URL, at most 60 s (inbox polling 10 min)',
+  })
+  app.openAPIRegistry.registerComponent('securitySchemes', 'appKey', {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-Sign',
+    description: 'A MAC over method, path, AppKey, timestamp, nonce, request id and the digest of the body',
   })
   app.get('/openapi.json', (c) => c.json(openApiDocument(app, deps)))
   app.notFound((c) => {

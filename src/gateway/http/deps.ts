@@ -8,6 +8,7 @@ import type { UploadPart, UploadState } from '#documents/upload.ts'
 import type { Acceptance } from '#exchange/accept.ts'
 import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
 import type { Proven } from '#exchange/prove.ts'
+import type { PlainRequest } from '#exchange/prove-plain.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { SourceAddress } from './source-address.ts'
 import type { SourceLimit } from './source-limit.ts'
@@ -34,6 +35,7 @@ export interface GatewayDeps {
   readonly clock: Clock
   readonly contracts: ContractSet
   readonly accept: (token: string) => Promise<Acceptance>
+  readonly acceptPlain: (request: PlainRequest) => Promise<Acceptance>
   readonly query: (token: string, source: string | undefined) => Promise<QueryResult>
   readonly authenticate: (token: string, request: AuthenticatedRequest) => Proven
   /** Makes the pending key of a proven request an active one. */

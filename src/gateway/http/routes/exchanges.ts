@@ -4,7 +4,7 @@ import { headerOf } from '../body-limit.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { problems, tokenSchema } from '../schemas.ts'
 
-const receiptJson = z
+export const receiptJson = z
   .object({ exchange: z.string().uuid(), receipt: tokenSchema })
   .openapi('Receipt', { description: 'receipt+jwt: durably accepted' })
 
