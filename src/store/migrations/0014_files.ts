@@ -43,6 +43,4 @@ const STATEMENTS = [
      first_byte bigint NOT NULL, last_byte bigint NOT NULL,
      at timestamptz NOT NULL DEFAULT now())`,
   `CREATE INDEX file_fetch_by_digest ON file_fetch (digest, id)`,
-  // An answered query lets its asker fetch the files of the documents that it got.
-  `CREATE INDEX access_by_document ON access_record USING gin (documents)`,
 ]
