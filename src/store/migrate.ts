@@ -2,7 +2,7 @@ import { promises as fs } from 'node:fs'
 import path from 'node:path'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import { HubError } from '#kernel/errors.ts'
-import { type Db, openDb, WHOLE_TABLES } from './db.ts'
+import { type Db, isStoreOutage, openDb, WHOLE_TABLES } from './db.ts'
 
 function migrator(db: Db): Migrator {
   return new Migrator({
@@ -21,7 +21,8 @@ export async function migrate(databaseUrl: string): Promise<void> {
   const db = openDb(databaseUrl, WHOLE_TABLES)
   try {
     const { error } = await migrator(db).migrateToLatest()
-    if (error !== undefined) throw new HubError('store.unavailable', { cause: error })
+    if (error !== undefined)
+      throw new HubError(isStoreOutage(error) ? 'store.unavailable' : 'hub.internal', { cause: error })
   } finally {
     await db.destroy()
   }
