@@ -17,6 +17,7 @@ import type { Db } from '#store/db.ts'
 import { purgeFiles } from '#store/file-queries.ts'
 import { watchLog } from '#store/log-watch.ts'
 import type { Core } from './compose.ts'
+import { consentsStep } from './compose-consents.ts'
 import { busValue, logReader } from './compose-vault.ts'
 
 /** Reads cases out of exchanges by what their contracts say. */
@@ -63,6 +64,7 @@ export function startLoops(core: Core, databaseUrl: string): { stop(): Promise<v
   if (config.roles.includes('cases')) {
     const sources = foldSources(core)
     start('cases', POLL_MS, () => foldStep(db, sources, fault))
+    start('consents', POLL_MS, () => consentsStep(core))
     const routing = {
       casesPosition: (tx: Db) => cursorPosition(tx, CASES_CURSOR),
       aliasesIntroduced,

@@ -45,6 +45,7 @@ import { type HubKeyRing, openKeyRing } from '#trust/key-ring.ts'
 import type { Signer } from '#trust/sign.ts'
 import type { LiveVault } from '#trust/vault.ts'
 import { openBus } from './compose-bus.ts'
+import { consentLookUps } from './compose-consents.ts'
 import { composeFiles } from './compose-files.ts'
 import { createLife, type Life, notReady } from './compose-health.ts'
 import { composeMetrics, metricsToken } from './compose-metrics.ts'
@@ -210,6 +211,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
   const asking = {
     hubId,
     claimsOf,
+    ...consentLookUps(core),
     findCaseDocuments: createBatcher(
       (questions: readonly CaseQuestion[]) => openedDocuments(db, vault, questions),
       BATCHES,

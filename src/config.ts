@@ -59,6 +59,8 @@ const schema = z.object({
   TRUSTED_PROXIES: networks.optional(),
   PARTY_PER_SECOND: z.coerce.number().int().min(1).default(500),
   PARTY_BYTES_PER_SECOND: z.coerce.number().int().min(1).default(4_194_304),
+  ASSERTION_MAX_AGE_MS: milliseconds.default(600_000),
+  SESSION_MS: milliseconds.default(1_800_000),
   PARTY_IN_FLIGHT: z.coerce.number().int().min(1).default(512),
   FILE_MAX_BYTES: z.coerce.number().int().min(1).max(1_073_741_824).default(67_108_864),
   FILE_QUOTA_BYTES: z.coerce.number().int().min(1).default(1_073_741_824),
@@ -143,6 +145,9 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** What a party without limits of its own may do at one gateway. */
   readonly partyLimit: { readonly perSecond: number; readonly bytesPerSecond: number; readonly inFlight: number }
+  /** How old a verification may be when the assertion of it arrives, and how long the session that it opens lasts. */
+  readonly assertionMaxAgeMs: number
+  readonly sessionMs: number
   /** Cap of one file beside its contract's, and what a party may have unfinished or unnamed; bytes. */
   readonly files: { readonly maxBytes: number; readonly quotaBytes: number }
   /** Where this process answers /health and /metrics whatever its roles; without it the gateway's port does. */
@@ -215,6 +220,8 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
       bytesPerSecond: v.PARTY_BYTES_PER_SECOND,
       inFlight: v.PARTY_IN_FLIGHT,
     },
+    assertionMaxAgeMs: v.ASSERTION_MAX_AGE_MS,
+    sessionMs: v.SESSION_MS,
     files: { maxBytes: v.FILE_MAX_BYTES, quotaBytes: v.FILE_QUOTA_BYTES },
     operationsPort: v.OPERATIONS_PORT,
     metricsTokenFile: v.METRICS_TOKEN_FILE,

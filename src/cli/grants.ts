@@ -1,5 +1,8 @@
+import { PROJECT_ROOT } from '#compose.ts'
+import { loadContracts } from '#contracts/load.ts'
 import { judgeGrants } from '#documents/grants.ts'
 import { steadyClock, systemClock } from '#kernel/clock.ts'
+import { HubError } from '#kernel/errors.ts'
 import { openRegister } from '#parties/register.ts'
 import { printJson, say } from './output.ts'
 import { withDb } from './with-store.ts'
@@ -18,7 +21,20 @@ const NO = 3
 /** Every grant of a party under a query contract, and why it covers what would be asked or not. Exit code 3: none does. */
 export async function why(options: WhyOptions): Promise<number> {
   const { party, contract, purpose, legalBasis, source } = options
-  const asked = { contract, purpose, legalBasis, fields: options.field, source, atMs: systemClock() }
+  const contracts = loadContracts(PROJECT_ROOT)
+  const answers = contracts.get(contract)?.answers
+  if (answers === undefined) throw new HubError('contract.unknown')
+  const datasets = answers.parts.map(({ document }) => contracts.get(document)?.dataset)
+  const asked = {
+    contract,
+    allowed: answers,
+    datasets,
+    purpose,
+    legalBasis,
+    fields: options.field,
+    source,
+    atMs: systemClock(),
+  }
   const judged = await withDb(async (db) => {
     const register = await openRegister(db, steadyClock)
     try {
@@ -39,6 +55,7 @@ export async function why(options: WhyOptions): Promise<number> {
       networks,
       caps,
       agreement,
+      datasets,
       validFrom: new Date(grant.validFromMs),
       validTo: grant.validToMs === undefined ? null : new Date(grant.validToMs),
     })

@@ -3,6 +3,7 @@ import { ROLES } from '#config.ts'
 import { asHubError } from '#kernel/errors.ts'
 import type { WhyOptions } from './grants.ts'
 import { printError } from './output.ts'
+import { addConsents } from './program-consents.ts'
 import { addUploads } from './program-files.ts'
 import { type Answer, wholeNumber } from './program-options.ts'
 import { addParties } from './program-parties.ts'
@@ -47,6 +48,7 @@ function createProgram(answer: Answer): Command {
   addTopics(program.command('topics').description('Kafka topics of the parties'))
   addParties(program.command('party').description('the register of parties, their keys, standing and limits'), answer)
   addGrants(program.command('grant').description('who may ask what, for which purpose'), answer)
+  addConsents(program.command('consent').description('consents of people and companies'), answer)
   addSubjects(program.command('subject').description('people and companies that data is about'))
   addStandards(program.command('standard').description('dated limits of stages, time, approval and cost'), answer)
   addUploads(program.command('file').description('files that parties upload and name in exchanges'))

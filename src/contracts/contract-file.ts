@@ -9,6 +9,7 @@ import type {
   CarriedFiles,
   Contract,
   ContractKind,
+  Dataset,
   DocumentPointers,
   OpensCase,
   Provider,
@@ -55,6 +56,7 @@ export interface ContractFile {
   readonly maxBytes: number
   readonly minOrigin: Origin
   readonly document?: DocumentPointers
+  readonly dataset?: Dataset
   readonly answers?: AnswersSource
   readonly retention?: RetentionClass
   readonly files?: CarriedFiles

@@ -77,6 +77,21 @@ type DocumentStatus =
   | 'WITHDRAWN'
   | 'OTHER'
 
+/** How a dataset is governed in the region's catalogue of shared data (政务数据共享条例). */
+export interface Dataset {
+  readonly catalogueCode: string
+  /** 无条件共享, 有条件共享, 不予共享. */
+  readonly shareType: 'unconditional' | 'conditional' | 'none'
+  readonly providerDepartment: string
+  /** What the provider approved sharing with; a conditional dataset is not shared without it. */
+  readonly approval?: {
+    readonly no: string
+    readonly date?: string
+    /** Last day (Asia/Shanghai, inclusive). */
+    readonly until: string
+  }
+}
+
 /** What a query asks for. */
 export interface Answers {
   /**
@@ -89,6 +104,8 @@ export interface Answers {
   readonly parts: readonly AnswerPart[]
   readonly purposes: readonly string[]
   readonly legalBases: readonly string[]
+  /** How many failed matches a case has a day; undefined: without a limit. */
+  readonly guesses?: { readonly perCase: number }
 }
 
 /** What one kind of document answers. `C`: a compiled CEL expression over the document, the query's claims and now. */
@@ -153,6 +170,7 @@ export interface Contract {
   readonly maxBytes: number
   readonly minOrigin: Origin
   readonly document?: DocumentPointers
+  readonly dataset?: Dataset
   readonly answers?: Answers
   /** How long what is exchanged under it is kept. */
   readonly retention: RetentionClass

@@ -2,6 +2,7 @@ import type { Answers } from '#contracts/contract.ts'
 import type { Digests } from '#exchange/digests.ts'
 import { type Observe, observed } from '#exchange/judged.ts'
 import type { PartyLimits } from '#exchange/party-limits.ts'
+import type { Grant } from '#exchange/party-register.ts'
 import { type Progress, type Proven, proveParty, requireStanding } from '#exchange/prove.ts'
 import type { Refuse, Refused } from '#exchange/refuse.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
@@ -9,16 +10,16 @@ import { type Clock, numericDate } from '#kernel/clock.ts'
 import { asHubError, HubError } from '#kernel/errors.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
-import type { AccessOutcome, AccessRow, CaseQuestion } from '#store/document-queries.ts'
+import type { AccessOutcome, AccessRow } from '#store/document-queries.ts'
 import { type QueryClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
-import { requireProvableBasis } from './basis.ts'
-import { capReached, capsOf } from './caps.ts'
-import { extractParts } from './extract.ts'
+import { consentWithdrawn } from './basis.ts'
+import { capReached, capsOf, guessesOf } from './caps.ts'
+import { extractParts, type PartExtract } from './extract.ts'
 import { grantFor } from './grants.ts'
 import { type JudgeDeps, judgeQuery } from './judge-query.ts'
 import { shanghaiDay, textAt } from './minimise.ts'
-import { inCase, type Occasion, type OccasionDeps } from './occasion.ts'
+import { type Occasion, type OccasionDeps, occasionOf, type Wanted } from './occasion.ts'
 
 export interface QueryDeps extends JudgeDeps, OccasionDeps {
   readonly clock: Clock
@@ -80,11 +81,26 @@ async function answer(
   const { contract, answers, data } = judgeQuery(deps, proven, claims, nowMs)
   const principal = claims.obo ?? claims.iss
   const { purpose, legalBasis } = claims
-  requireProvableBasis(legalBasis)
-  const asked = { contract: contract.ref, purpose, legalBasis, fields: claims.fields, source, atMs: nowMs }
+  const asked = {
+    contract: contract.ref,
+    purpose,
+    legalBasis,
+    allowed: answers,
+    datasets: answers.parts.map(({ document }) => deps.contracts.get(document)?.dataset),
+    fields: claims.fields,
+    source,
+    atMs: nowMs,
+  }
   const grant = grantFor(deps.register.grants(principal, contract.ref), asked)
-  const fields = claims.fields ?? grant.fields
-  const occasion = await inCase(deps, principal, claims, wantedBy(deps, answers, data))
+  const occasion = await occasionOf(deps, {
+    party: principal,
+    claims,
+    parts: answers.parts,
+    granted: grant.fields,
+    atMs: nowMs,
+    ...wantedBy(deps, answers, data),
+  })
+  const { caseId, session, consent, fields, subjectKey } = occasion
   const input = {
     claims: proven.token.claims,
     nowMs,
@@ -92,31 +108,24 @@ async function answer(
     applicants: applicantsOf(deps, occasion),
   }
   const extracts = extractParts(input, answers, occasion.documents, fields)
-  const [subjectKey = ''] = occasion.subjectKeys
-  const now = numericDate(nowMs)
-  const signed = deps.signer.sign('answer+jwt', {
-    iss: deps.hubId,
-    aud: claims.iss,
-    iat: now,
-    exp: now + ANSWER_SECONDS,
-    jti: uuidv7(nowMs),
-    of: { iss: claims.iss, jti: claims.jti, tokenDigest: proven.token.digest },
-    asOf: now,
-    documents: extracts.flatMap(({ documents }) => documents),
-    parts: extracts.map(({ verdict }) => verdict),
-  })
+  const signed = signAnswer(deps, proven, claims, extracts, nowMs)
   const outcome = await deps.recordAccess({
     iss: claims.iss,
     jti: claims.jti,
     contract: contract.ref,
     subjectKey,
-    caseId: occasion.caseId,
+    caseId,
+    session,
+    consent,
     purpose,
     legalBasis,
     item: claims.item,
     operator: claims.operator,
     grant: grant.id,
-    caps: capsOf(grant, { party: principal, operator: `${claims.iss} ${claims.operator}`, subject: subjectKey }),
+    caps: [
+      ...capsOf(grant, { party: principal, operator: `${claims.iss} ${claims.operator}`, subject: subjectKey }),
+      ...guessesOf(contract, caseId ?? session ?? '', !extracts.some(({ documents }) => documents.length > 0)),
+    ],
     day: shanghaiDay(nowMs),
     fields,
     documents: extracts.flatMap(({ exchanges }) => exchanges),
@@ -124,29 +133,51 @@ async function answer(
     answerDigest: sha256Digest(signed),
     answeredAtMs: nowMs,
   })
-  if (outcome === 'replayed') throw new HubError('query.replayed')
-  if (outcome !== 'recorded') throw capReached(outcome, nowMs)
+  requireRecorded(outcome, grant, nowMs)
   requireStanding(deps.register, proven)
   grantFor(deps.register.grants(principal, contract.ref), { ...asked, atMs: deps.clock() })
   return signed
 }
 
+function signAnswer(
+  { hubId, signer }: QueryDeps,
+  { token }: Proven,
+  { iss, jti }: QueryClaims,
+  extracts: readonly PartExtract[],
+  nowMs: number,
+): string {
+  const now = numericDate(nowMs)
+  return signer.sign('answer+jwt', {
+    iss: hubId,
+    aud: iss,
+    iat: now,
+    exp: now + ANSWER_SECONDS,
+    jti: uuidv7(nowMs),
+    of: { iss, jti, tokenDigest: token.digest },
+    asOf: now,
+    documents: extracts.flatMap(({ documents }) => documents),
+    parts: extracts.map(({ verdict }) => verdict),
+  })
+}
+
+/** Throws what kept an access from being recorded: then nothing is answered. */
+function requireRecorded(outcome: AccessOutcome, grant: Grant, nowMs: number): void {
+  if (outcome === 'recorded') return
+  if (outcome === 'replayed') throw new HubError('query.replayed')
+  if (outcome === 'withdrawn') throw consentWithdrawn()
+  throw capReached(outcome, grant.id, nowMs)
+}
+
 /** Whom a query is about and which of their documents, as keyed digests. */
-function wantedBy(
-  deps: QueryDeps,
-  { subject, parts }: Answers,
-  data: JsonObject,
-): Omit<CaseQuestion, 'party' | 'number'> {
+function wantedBy(deps: QueryDeps, { subject, parts }: Answers, data: JsonObject): Wanted {
   const { digests, contracts } = deps
   return {
-    subjectKey:
-      subject === undefined ? undefined : digests.subject(subject.codeTypeCode, textAt(data, subject.code) ?? ''),
+    named: subject === undefined ? undefined : digests.subject(subject.codeTypeCode, textAt(data, subject.code) ?? ''),
     wanted: parts.map(({ document, key }) => ({
       contract: document,
       lookupKey: key === undefined ? undefined : digests.lookup(document, textAt(data, key) ?? ''),
     })),
-    identifying:
-      subject === undefined ? contracts.list().flatMap(({ ref, document }) => (document?.identifies ? [ref] : [])) : [],
+    identifying: contracts.list().flatMap(({ ref, document }) => (document?.identifies ? [ref] : [])),
   }
 }
 

@@ -53,6 +53,7 @@ export function createRefuse(deps: RefuseDeps): Refuse {
         contract: text(contract),
         tokenDigest: token.digest,
         code: error.code,
+        decidedBy: error.decidedBy,
         violations: violations.map(({ pointer, rule }) => ({ pointer, rule })),
         refusedAtMs: nowMs,
       }

@@ -70,6 +70,8 @@ const STATUS = {
   'query.replayed': 409,
   'query.case_mismatch': 403,
   'query.grant_missing': 403,
+  'query.consent_missing': 403,
+  'query.guesses_used': 429,
   'query.cap_reached': 429,
   'limit.exceeded': 429,
   'http.bad_request': 400,

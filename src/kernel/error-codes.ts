@@ -478,6 +478,20 @@ export const ERROR_CODES = Object.freeze({
     '按 violations 中的授权要素申请',
     'Apply for the grant that violations describe',
   ),
+  'query.consent_missing': text(
+    false,
+    '没有覆盖该查询的有效同意',
+    'No consent in force covers this query',
+    '按 violations 核对 consentRef；必要时请当事人重新授权',
+    'Check consentRef by the violations; where need be, ask the person to consent anew',
+  ),
+  'query.guesses_used': text(
+    false,
+    '该办件今日的核验失败次数已达上限',
+    'The day’s failed matches of this case are used up',
+    '次日（北京时间）再核验，或请当事人核对证号',
+    'Ask again on the next day (Asia/Shanghai), or let the person check the number',
+  ),
   'query.cap_reached': text(
     false,
     '今日查询次数已达授权上限',

@@ -12,6 +12,8 @@ export interface HubErrorFields {
   /** One more sentence for this occurrence, never with personal data. */
   readonly detail?: { readonly zh: string; readonly en: string }
   readonly retryAfterSeconds?: number
+  /** What decided, where its violations do not say: a grant. Recorded, never told. */
+  readonly decidedBy?: string
   readonly cause?: unknown
 }
 
@@ -21,6 +23,7 @@ export class HubError extends Error {
   readonly violations: readonly Violation[]
   readonly detail: { readonly zh: string; readonly en: string } | undefined
   readonly retryAfterSeconds: number | undefined
+  readonly decidedBy: string | undefined
 
   constructor(code: HubErrorCode, fields: HubErrorFields = {}) {
     super(`${code}: ${fields.detail?.en ?? ERROR_CODES[code].en}`, { cause: fields.cause })
@@ -29,6 +32,7 @@ export class HubError extends Error {
     this.violations = fields.violations ?? []
     this.detail = fields.detail
     this.retryAfterSeconds = fields.retryAfterSeconds
+    this.decidedBy = fields.decidedBy
   }
 
   /** Whether the same request may succeed later without a change. */

@@ -9,9 +9,9 @@ export interface DocumentsWanted {
 
 export interface CaseQuestion {
   readonly party: string
-  /** Any number of the case. */
-  readonly number: string
-  /** Keyed subject that the case must hold; undefined: whoever its subjects are. */
+  /** Any number of the case; undefined in a session, where no case is needed. */
+  readonly number: string | undefined
+  /** Keyed subject that the case must hold, or of the session; undefined: whoever the subjects of the case are. */
   readonly subjectKey: string | undefined
   readonly wanted: readonly DocumentsWanted[]
   /** Contracts whose holders are codes of one person: by them a subject is known under its other codes too. */
@@ -31,9 +31,10 @@ export interface DocumentFound<Token = string> {
   readonly replaced: boolean
 }
 
-/** An open case of the party that holds the subject, or undefined, and then no document is looked at. */
+/** An open case of the party that holds the subject; undefined where none was found, and then no document is looked at. */
 export interface CaseDocuments<Token = string> {
   readonly caseId: string | undefined
+  /** Everything that the subjects are known by. */
   readonly subjectKeys: readonly string[]
   /** The exchange that opened the case. */
   readonly openedBy: { readonly contract: string; readonly token: Token } | undefined
@@ -48,21 +49,21 @@ export const MAX_DOCUMENTS = 50
 export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion[]): Promise<CaseDocuments<Buffer>[]> {
   const { rows } = await sql<{
     n: number
-    case_id: string
+    case_id: string | null
     subject_keys: string[]
     opened_by: CaseDocuments['openedBy'] | null
     documents: DocumentFound[][]
   }>`
-    SELECT q.n::int, c.id AS case_id, s.own AS subject_keys, o.opened_by, w.documents
+    SELECT q.n::int, c.id AS case_id, k.keys AS subject_keys, o.opened_by, w.documents
     FROM jsonb_array_elements(${JSON.stringify(questions)}::jsonb) WITH ORDINALITY AS q(v, n)
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
       SELECT c.id, c.opened_pos FROM case_file c
       WHERE c.state = 'open'
         AND (c.case_no = q.v->>'number' OR c.id IN (SELECT case_id FROM case_alias WHERE number = q.v->>'number'))
         AND EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = q.v->>'party')
         AND (q.v->>'subjectKey' IS NULL OR EXISTS (
           SELECT 1 FROM case_subject s WHERE s.case_id = c.id AND s.subject_key = q.v->>'subjectKey'))
-      ORDER BY c.opened_pos LIMIT 1) c
+      ORDER BY c.opened_pos LIMIT 1) c ON true
     CROSS JOIN LATERAL (
       SELECT CASE WHEN q.v->>'subjectKey' IS NOT NULL THEN ARRAY[q.v->>'subjectKey'] ELSE ARRAY(
         SELECT subject_key FROM case_subject WHERE case_id = c.id ORDER BY subject_key) END AS own) s
@@ -85,12 +86,13 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
           FROM document d JOIN exchange e ON e.id = d.exchange
           WHERE d.contract = w.v->>'contract' AND d.holder_keys && k.keys
             AND (w.v->>'lookupKey' IS NULL OR d.holder_keys @> ARRAY[w.v->>'lookupKey'])
-          ORDER BY d.status_at DESC, d.identifier LIMIT ${MAX_DOCUMENTS} + 1) f) f) w`.execute(db)
+          ORDER BY d.status_at DESC, d.identifier LIMIT ${MAX_DOCUMENTS} + 1) f) f) w
+    WHERE c.id IS NOT NULL OR q.v->>'number' IS NULL`.execute(db)
   const found = new Map(rows.map((row) => [row.n, row]))
   return questions.map(({ wanted }, index) => {
     const row = found.get(index + 1)
     return {
-      caseId: row?.case_id,
+      caseId: row?.case_id ?? undefined,
       subjectKeys: row?.subject_keys ?? [],
       openedBy: row?.opened_by ? fromHex(row.opened_by) : undefined,
       documents: row?.documents.map((found) => found.map(fromHex)) ?? wanted.map(() => []),
@@ -108,14 +110,18 @@ export interface AccessRow<Token = string> {
   readonly jti: string
   readonly contract: string
   readonly subjectKey: string
-  readonly caseId: string
+  /** Undefined in a session. */
+  readonly caseId: string | undefined
+  readonly session: string | undefined
+  /** What it rests on where its legal basis is consent, or where its session does. */
+  readonly consent: { readonly issuer: string; readonly ref: string } | undefined
   readonly purpose: string
   readonly legalBasis: string
   readonly item: string
   readonly operator: string
   readonly grant: string
-  /** How often a day (Asia/Shanghai, YYYY-MM-DD) the grant may be used by one name in a scope. */
-  readonly caps: readonly { readonly scope: CapScope; readonly name: string; readonly cap: number }[]
+  /** Days are Asia/Shanghai's, YYYY-MM-DD. */
+  readonly caps: readonly Cap[]
   readonly day: string
   readonly fields: readonly string[]
   readonly documents: readonly string[]
@@ -125,16 +131,32 @@ export interface AccessRow<Token = string> {
   readonly answeredAtMs: number
 }
 
-export type CapScope = 'party' | 'operator' | 'subject'
+export type CapScope = 'party' | 'operator' | 'subject' | 'guesses'
 
-/** `replayed`: this (iss, jti) was used before. A scope: its cap is reached, and nothing was recorded. */
-export type AccessOutcome = 'recorded' | 'replayed' | CapScope
+/** How often a day something may be done by one name. */
+export interface Cap {
+  readonly scope: CapScope
+  /** The grant, or the contract, that it is counted under. */
+  readonly under: string
+  readonly name: string
+  readonly cap: number
+  /** Whether this access is one more; one that is not is still refused when the cap is reached. */
+  readonly counts: boolean
+}
+
+/**
+ * `replayed`: this (iss, jti) was used before. `withdrawn`: its consent is no more. A scope: its cap is reached. Only
+ * `recorded` left a record.
+ */
+export type AccessOutcome = 'recorded' | 'replayed' | 'withdrawn' | CapScope
 
 /** Records accesses before their answers leave, in one transaction, and counts them against their caps. */
 export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<AccessOutcome[]> {
   const parameter = JSON.stringify(
-    rows.map(({ subjectKey, caseId, legalBasis, answerDigest, answeredAtMs, ...row }) => ({
+    rows.map(({ subjectKey, caseId, legalBasis, answerDigest, answeredAtMs, consent, ...row }) => ({
       ...row,
+      consent_issuer: consent?.issuer,
+      consent_ref: consent?.ref,
       token: row.token.toString('base64'),
       subject_key: subjectKey,
       case_id: caseId,

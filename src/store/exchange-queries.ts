@@ -21,6 +21,8 @@ export interface RefusalRow {
   readonly contract: string | undefined
   readonly tokenDigest: string
   readonly code: string
+  /** The grant that decided, where one did; else the first of the rules below, or the code itself, says it. */
+  readonly decidedBy: string | undefined
   /** Pointers and rules only: sentences can be made again, values never stand in them. */
   readonly violations: readonly { readonly pointer: string; readonly rule: string }[]
   readonly refusedAtMs: number
@@ -28,9 +30,9 @@ export interface RefusalRow {
 
 export async function insertRefusal(db: Db, row: RefusalRow): Promise<void> {
   await sql`
-    INSERT INTO refusal (id, iss, jti, contract, token_digest, code, violations, refused_at)
+    INSERT INTO refusal (id, iss, jti, contract, token_digest, code, decided_by, violations, refused_at)
     VALUES (${row.id}, ${row.iss}, ${row.jti ?? null}, ${row.contract ?? null}, ${row.tokenDigest}, ${row.code},
-            ${JSON.stringify(row.violations)}, ${new Date(row.refusedAtMs)})`.execute(db)
+            ${row.decidedBy ?? null}, ${JSON.stringify(row.violations)}, ${new Date(row.refusedAtMs)})`.execute(db)
 }
 
 export interface StoredExchange {

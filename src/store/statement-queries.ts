@@ -79,6 +79,8 @@ export interface Disclosure {
   readonly item: string
   readonly operator: string
   readonly caseNo: string | null
+  readonly session: string | null
+  readonly consentRef: string | null
   readonly fields: readonly string[]
   readonly documents: readonly string[]
   readonly answerDigest: string
@@ -88,7 +90,7 @@ export interface Disclosure {
 export async function disclosuresOf(db: Db, subjectKey: string): Promise<Disclosure[]> {
   const { rows } = await sql<Disclosure>`
     SELECT a.answered_at AS at, a.iss AS asker, a.contract, a.purpose, a.legal_basis AS "legalBasis", a.item, a.operator,
-      c.case_no AS "caseNo", a.fields, a.documents, a.answer_digest AS "answerDigest"
+      c.case_no AS "caseNo", a.session, a.consent_ref AS "consentRef", a.fields, a.documents, a.answer_digest AS "answerDigest"
     FROM access_record a LEFT JOIN case_file c ON c.id = a.case_id
     WHERE a.subject_key = ${subjectKey} ORDER BY a.answered_at`.execute(db)
   return rows

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { consentLookUps } from '#compose-consents.ts'
 import { openedDocuments, sealedAccesses } from '#compose-vault.ts'
 import { claimsOf } from '#delivery/outcomes.ts'
 import { query } from '#documents/query.ts'
@@ -94,6 +95,7 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
         ...hub.core,
         hubId: hub.core.config.hubId,
         claimsOf,
+        ...consentLookUps(hub.core),
         findCaseDocuments: async (question: CaseQuestion) => {
           await meanwhile()
           const [found] = await openedDocuments(hub.core.db, hub.core.vault, [question])

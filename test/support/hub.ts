@@ -7,6 +7,7 @@ import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose'
 import { CASES_CURSOR, foldStep } from '#cases/fold.ts'
 import { prepare } from '#cli/boot.ts'
 import { type Core, composeGateway, type LogEntry, openCore } from '#compose.ts'
+import { consentsStep } from '#compose-consents.ts'
 import { foldSources } from '#compose-loops.ts'
 import { busValue, logReader } from '#compose-vault.ts'
 import { readConfig } from '#config.ts'
@@ -190,7 +191,8 @@ async function turn({ db, register, ...rest }: Core, relay: Relay): Promise<numb
     utilityOf: register.utilityOf,
   })
   const settled = await outcomeStep(db, logReader(rest.vault, rest.log))
-  return folded + routed + settled + (await relay.step())
+  const consented = await consentsStep({ db, ...rest })
+  return folded + routed + consented + settled + (await relay.step())
 }
 
 const RELAY_OWNER = '00000000-0000-4000-8000-000000000001'

@@ -20,10 +20,11 @@ const STATEMENTS = [
      ADD COLUMN cap_subject int CHECK (cap_subject > 0),
      ADD COLUMN networks cidr[],
      ADD COLUMN agreement text`,
+  // Counted under a grant, and guesses under their contract, whatever grant they rest on.
   `CREATE TABLE grant_usage (
      access_grant text NOT NULL,
      day date NOT NULL,
-     scope text NOT NULL CHECK (scope IN ('party', 'operator', 'subject')),
+     scope text NOT NULL CHECK (scope IN ('party', 'operator', 'subject', 'guesses')),
      name text NOT NULL,
      used int NOT NULL,
      PRIMARY KEY (access_grant, day, scope, name)) WITH (fillfactor = 50)`,
