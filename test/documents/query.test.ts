@@ -271,6 +271,14 @@ withDatabase('POST /v1/queries', (databaseUrl) => {
       const refused = await utility.ask(question(COMPANY))
       expect([refused.status, refused.json['code']]).toEqual([429, 'query.cap_reached'])
       expect(at(refused.json, 'violations', 0)).toMatchObject({ pointer, rule: `cap.${scope}` })
+      const { rows } = await sql`
+        SELECT decided_by, violations FROM refusal ORDER BY refused_at DESC LIMIT 1`.execute(hub.core.db)
+      expect(rows).toEqual([
+        {
+          decided_by: 'state-grid-east:business-licence-query@1:power-connection',
+          violations: [{ pointer, rule: `cap.${scope}` }],
+        },
+      ])
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
       expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(86_400)
       const subject = 'sub' in other ? { sub: other.sub, caseNo: caseOf.get(other.sub) } : other
