@@ -227,7 +227,9 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     accept: core.accept,
     acceptPlain: core.acceptPlain,
     query: outageAware((token: string, source: string | undefined) => query({ ...core, ...asking }, token, source)),
-    authenticate: (token, request) => authenticate({ hubId, clock, register, limits }, token, request),
+    authenticate: (token, request, progress) =>
+      authenticate({ hubId, clock, register, limits }, token, request, progress),
+    refuse: outageAware(core.refuse),
     activateKey: outageAware((proven: Proven) => activateKey(db, proven)),
     status: outageAware((id: string, party: string) => exchangeStatus(db, id, party)),
     pull: outageAware((asker: Proven, limit: number, waitSeconds: number, signal: AbortSignal) =>

@@ -3,7 +3,7 @@ import { violated } from '#kernel/errors.ts'
 import { checkAudience, checkFreshness, readClaims } from '#trust/claims.ts'
 import type { PartyLimits } from './party-limits.ts'
 import type { PartyRegister } from './party-register.ts'
-import { type Proven, proveParty } from './prove.ts'
+import { type Progress, type Proven, proveParty } from './prove.ts'
 
 export interface AuthenticateDeps {
   readonly hubId: string
@@ -26,9 +26,14 @@ const MAX_REQUEST_TOKEN_BYTES = 4_096
  * Who is behind a `request+jwt` Bearer token (PROTOCOL): bound to method and URL (RFC 9449 §4.2, without query),
  * repeatable until exp. Throws HubError `token.*`, `party.suspended`.
  */
-export function authenticate(deps: AuthenticateDeps, token: string, request: AuthenticatedRequest): Proven {
+export function authenticate(
+  deps: AuthenticateDeps,
+  token: string,
+  request: AuthenticatedRequest,
+  progress: Progress = {},
+): Proven {
   const { keyState = 'active' } = request
-  const proven = proveParty(deps, token, { typ: 'request+jwt', maxBytes: MAX_REQUEST_TOKEN_BYTES, keyState }, {})
+  const proven = proveParty(deps, token, { typ: 'request+jwt', maxBytes: MAX_REQUEST_TOKEN_BYTES, keyState }, progress)
   const claims = readClaims('request+jwt', proven.token.claims)
   checkAudience(claims, deps.hubId)
   checkFreshness(claims, { nowMs: deps.clock(), maxAgeSeconds: request.maxAgeSeconds })

@@ -230,6 +230,7 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
       authenticate: () => {
         throw new Error(secret)
       },
+      refuse: broken,
       activateKey: broken,
       status: broken,
       pull: broken,

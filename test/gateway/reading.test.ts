@@ -25,7 +25,7 @@ withDatabase('what the gateway tells', (databaseUrl) => {
     return String((await hub.verified(answer.text))['exchange'])
   }
 
-  const withoutInstance = ({ json }: Answer): JsonObject => ({ ...json, instance: '' })
+  const withoutInstance = ({ json }: Answer): JsonObject => ({ ...json, instance: '', refusal: '' })
 
   test('an exchange is shown to its sender and to the party it was sent for, and to nobody else', async () => {
     const exchange = await pushed(chifeng, { ...result(newNumber()), obo: 'platform-ningcheng' })

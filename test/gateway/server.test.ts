@@ -197,6 +197,7 @@ withDatabase('the server on a port', (databaseUrl) => {
       acceptPlain: unused,
       query: unused,
       authenticate: unused,
+      refuse: unused,
       activateKey: unused,
       status: unused,
       pull: unused,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
 import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
-import type { Proven } from '#exchange/prove.ts'
+import type { Progress, Proven } from '#exchange/prove.ts'
 import type { Refused } from '#exchange/refuse.ts'
 import { asHubError, HubError, violated } from '#kernel/errors.ts'
 import { type Problem, problemOf, statusOf } from '../problem.ts'
@@ -31,6 +31,26 @@ export function limited(deps: GatewayDeps, c: Context, refused: Refused): Pick<R
 export function answerRefusal(deps: GatewayDeps, c: Context, refused: Refused): Response {
   const { error, refusal } = limited(deps, c, refused)
   return answerError(deps, error, refusal, c)
+}
+
+const BEARER = 'bearer'
+
+/**
+ * An error that ended a request. Where its Bearer token had proved a party, the refusal is evidence like that of any
+ * other token: signed and recorded.
+ */
+export async function answerThrown(deps: GatewayDeps, thrown: unknown, c: Context): Promise<Response> {
+  const error = asHubError(thrown)
+  const progress: Progress | undefined = c.get(BEARER)
+  if (progress?.party === undefined || error.retriable || statusOf(error.code) >= 500) {
+    return answerError(deps, thrown, undefined, c)
+  }
+  try {
+    const refused = await deps.refuse(error, progress)
+    return answerError(deps, refused.error, refused.refusal, c)
+  } catch (unrecorded) {
+    return answerError(deps, unrecorded, undefined, c)
+  }
 }
 
 /** The body byte for byte: `text()` would drop a byte order mark before the strict parse could see it. */
@@ -101,5 +121,7 @@ function readBearer(deps: GatewayDeps, c: Context, request: Partial<Authenticate
     )
   }
   const url = `${deps.publicUrl()}${new URL(c.req.url).pathname}`
-  return deps.authenticate(token, { method: c.req.method, url, maxAgeSeconds: 60, ...request })
+  const progress: Progress = {}
+  c.set(BEARER, progress)
+  return deps.authenticate(token, { method: c.req.method, url, maxAgeSeconds: 60, ...request }, progress)
 }

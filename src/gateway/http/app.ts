@@ -1,7 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { MAX_TOKEN_BYTES } from '#exchange/accept.ts'
 import { HubError, type Violation } from '#kernel/errors.ts'
-import { answerError, isCutOff } from './answers.ts'
+import { answerError, answerThrown, isCutOff } from './answers.ts'
 import { limitBody } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
 import { logRequests } from './request-log.ts'
@@ -60,7 +60,9 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
     return response
   })
   app.onError((error, c) =>
-    answerError(deps, isCutOff(c) ? new HubError('http.bad_request', { cause: error }) : error, undefined, c),
+    isCutOff(c)
+      ? answerError(deps, new HubError('http.bad_request', { cause: error }), undefined, c)
+      : answerThrown(deps, error, c),
   )
   return app
 }

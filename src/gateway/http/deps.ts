@@ -7,8 +7,9 @@ import type { QueryResult } from '#documents/query.ts'
 import type { UploadPart, UploadState } from '#documents/upload.ts'
 import type { Acceptance } from '#exchange/accept.ts'
 import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
-import type { Proven } from '#exchange/prove.ts'
+import type { Progress, Proven } from '#exchange/prove.ts'
 import type { PlainRequest } from '#exchange/prove-plain.ts'
+import type { Refuse } from '#exchange/refuse.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { SourceAddress } from './source-address.ts'
 import type { SourceLimit } from './source-limit.ts'
@@ -37,7 +38,9 @@ export interface GatewayDeps {
   readonly accept: (token: string) => Promise<Acceptance>
   readonly acceptPlain: (request: PlainRequest) => Promise<Acceptance>
   readonly query: (token: string, source: string | undefined) => Promise<QueryResult>
-  readonly authenticate: (token: string, request: AuthenticatedRequest) => Proven
+  readonly authenticate: (token: string, request: AuthenticatedRequest, progress: Progress) => Proven
+  /** Signs and records the refusal of a request whose token proved a party. */
+  readonly refuse: Refuse
   /** Makes the pending key of a proven request an active one. */
   readonly activateKey: (proven: Proven) => Promise<void>
   readonly status: (exchange: string, party: string) => Promise<ExchangeStatus>
