@@ -1,7 +1,9 @@
 import { userInfo } from 'node:os'
+import { systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import { addEncryptionKey, addKey, type Changer, moveKey } from '#parties/keys.ts'
 import { addParty, changeStatus } from '#parties/onboarding.ts'
+import { openRegister } from '#parties/register.ts'
 import { readPartyFile } from '#parties/seed-files.ts'
 import { readRegister } from '#store/party-queries.ts'
 import { exchangesSince, insertRegisterAct, registerActs, setPartyLimits } from '#store/register-act-queries.ts'
@@ -9,16 +11,19 @@ import { readJsonFile } from './json-file.ts'
 import { printJson, say } from './output.ts'
 import { withDb } from './with-store.ts'
 
+const NO = 3
+
 const changer = (reason?: string): Changer => ({ by: userInfo().username, reason })
 
 /** Every party with its keys and limits, a JSON line each. */
 export const listParties = (): Promise<void> =>
   withDb(async (db) => {
     const { parties, keys } = await readRegister(db)
-    for (const { id, name_zh, name_en, roles, divisions, channel, status, ...party } of parties) {
+    for (const { id, name_zh, name_en, name_aliases, level, roles, divisions, channel, status, ...party } of parties) {
       printJson({
         party: id,
-        name: { zh: name_zh, en: name_en },
+        name: { zh: name_zh, en: name_en, aliases: name_aliases },
+        level,
         roles,
         divisions,
         channel,
@@ -30,9 +35,24 @@ export const listParties = (): Promise<void> =>
         },
         keys: keys
           .filter((key) => key.party === id)
-          .map(({ kid, state, state_since }) => ({ kid, state, state_since })),
+          .map(({ kid, state, state_since, revoked_from }) => ({ kid, state, state_since, revoked_from })),
       })
     }
+  })
+
+/** The party that has this id or name. Exit code 3: nobody has. */
+export const find = (name: string): Promise<number> =>
+  withDb(async (db) => {
+    const register = await openRegister(db, systemClock)
+    const party = register.partyNamed(name)
+    register.close()
+    if (party === undefined) {
+      say(`nobody is known as ${name}`)
+      return NO
+    }
+    const { id, nameZh, nameEn, aliases, level, divisions, roles, status } = party
+    printJson({ party: id, name: { zh: nameZh, en: nameEn, aliases }, level, divisions, roles, status })
+    return 0
   })
 
 /** What was done to a party's entry, by whom and why. */
@@ -94,7 +114,7 @@ export const keyMove = (
   options: { readonly reason: string; readonly from?: Date },
 ): Promise<void> =>
   withDb(async (db) => {
-    const party = await moveKey(db, kid, to, changer(options.reason))
+    const party = await moveKey(db, kid, to, changer(options.reason), options.from)
     say(`${kid} of ${party} is ${to}; every gateway knows within 5 s`)
     if (options.from === undefined) return
     const doubtful = await exchangesSince(db, party, firstIdAt(options.from))

@@ -23,6 +23,10 @@ export function addParties(parties: Command, answer: Answer): void {
     .description('every party with its keys and limits')
     .action(async () => (await import('./parties.ts')).listParties())
   parties
+    .command('find <name>')
+    .description('the party that has this id, name or other name')
+    .action(async (name: string) => answer(await (await import('./parties.ts')).find(name)))
+  parties
     .command('acts <party>')
     .description('what was done to its entry, by whom and why')
     .action(async (party: string) => (await import('./parties.ts')).showActs(party))

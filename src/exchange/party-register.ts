@@ -6,6 +6,10 @@ export interface Party {
   readonly id: string
   readonly nameZh: string
   readonly nameEn: string
+  /** Other names that it is known by. */
+  readonly aliases: readonly string[]
+  /** 自治区, 盟市, 旗县. */
+  readonly level: 'region' | 'league' | 'county'
   readonly roles: readonly string[]
   readonly divisions: readonly string[]
   /** `bus`: a connector consumes for it; `inbox`: it pulls. */
@@ -71,6 +75,8 @@ export interface Grant {
 export interface PartyRegister {
   party(id: string): Party | undefined
   parties(): readonly Party[]
+  /** By its id or any of its names, however they are spaced; nobody's name is another's too. */
+  partyNamed(name: string): Party | undefined
   key(kid: string): RegisteredKey | undefined
   appKey(id: string): RegisteredAppKey | undefined
   hasMandate(agent: string, principal: string, contract: string, atMs: number): boolean

@@ -75,7 +75,8 @@ export async function activateKey(db: Db, { party, token }: Proven): Promise<voi
 }
 
 /**
- * Takes a key a step further: `verify-only` still serves what was signed before, `retired` and `revoked` nothing. Throws
+ * Takes a key a step further: `verify-only` still serves what was signed before, `retired` and `revoked` nothing; what
+ * a revoked one signed since `revokedFrom` (default now) is in doubt. Throws
  * `key.refused` when it is in no state that leads there. Returns its party.
  */
 export async function moveKey(
@@ -83,9 +84,10 @@ export async function moveKey(
   kid: string,
   to: 'verify-only' | 'retired' | 'revoked',
   changer: Changer,
+  revokedFrom?: Date,
 ): Promise<string> {
   return db.transaction().execute(async (tx) => {
-    const party = await setKeyState(tx, kid, to, KEY_STEPS[to])
+    const party = await setKeyState(tx, kid, to, KEY_STEPS[to], revokedFrom)
     if (party === undefined) {
       throw new HubError('key.refused', {
         detail: {
@@ -94,7 +96,8 @@ export async function moveKey(
         },
       })
     }
-    await insertRegisterAct(tx, { ...changer, act: `key ${to}`, party, kid })
+    const since = revokedFrom === undefined ? '' : ` from ${revokedFrom.toISOString()}`
+    await insertRegisterAct(tx, { ...changer, act: `key ${to}${since}`, party, kid })
     return party
   })
 }

@@ -15,6 +15,7 @@ import {
 import { type EncryptionKey, importEncryptionJwk } from '#trust/encryption-keys.ts'
 import { importPublicJwk } from '#trust/keys.ts'
 import type { SignMethod } from '#trust/mac.ts'
+import { plainName } from './names.ts'
 
 /** How long a picture may be used after it was last seen to be current. */
 const STALE_AFTER_MS = 5_000
@@ -58,6 +59,7 @@ export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> 
   return {
     party: (id) => current().parties.get(id),
     parties: () => [...current().parties.values()],
+    partyNamed: (name) => current().parties.get(name) ?? current().byName.get(plainName(name)),
     key: (kid) => current().keys.get(kid),
     appKey: (id) => current().appKeys.get(id),
     hasMandate: (agent, principal, contract, atMs) =>
@@ -84,6 +86,8 @@ export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> 
 interface Picture {
   readonly version: number
   readonly parties: ReadonlyMap<string, Party>
+  /** By plain name. */
+  readonly byName: ReadonlyMap<string, Party>
   readonly keys: ReadonlyMap<string, RegisteredKey>
   readonly encryptionKeys: ReadonlyMap<string, EncryptionKey>
   readonly appKeys: ReadonlyMap<string, RegisteredAppKey>
@@ -95,24 +99,29 @@ interface Picture {
 }
 
 function index(rows: RegisterRows): Picture {
-  const parties = rows.parties.map((row) => ({
-    id: row.id,
-    nameZh: row.name_zh,
-    nameEn: row.name_en,
-    roles: row.roles,
-    divisions: row.divisions,
-    channel: row.channel,
-    busDoor: row.bus_door,
-    status: row.status,
-    limits: {
-      perSecond: row.limit_per_second ?? undefined,
-      bytesPerSecond: row.limit_bytes_per_second ?? undefined,
-      inFlight: row.limit_in_flight ?? undefined,
-    },
-  }))
+  const parties = rows.parties.map(
+    (row): Party => ({
+      id: row.id,
+      nameZh: row.name_zh,
+      nameEn: row.name_en,
+      aliases: row.name_aliases,
+      level: row.level,
+      roles: row.roles,
+      divisions: row.divisions,
+      channel: row.channel,
+      busDoor: row.bus_door,
+      status: row.status,
+      limits: {
+        perSecond: row.limit_per_second ?? undefined,
+        bytesPerSecond: row.limit_bytes_per_second ?? undefined,
+        inFlight: row.limit_in_flight ?? undefined,
+      },
+    }),
+  )
   return {
     version: rows.version,
     parties: new Map(parties.map((party) => [party.id, party])),
+    byName: new Map(parties.flatMap((party) => namesOf(party).map((name) => [plainName(name), party]))),
     keys: new Map(
       rows.keys.map((row) => [
         row.kid,
@@ -152,6 +161,8 @@ const appKeyOf = (row: AppKeyRow): RegisteredAppKey => ({
   isFrom: createNetworks(row.networks),
   contracts: row.contracts ?? undefined,
 })
+
+const namesOf = ({ nameZh, nameEn, aliases }: Party): string[] => [nameZh, nameEn, ...aliases]
 
 const isValidAt = (row: { readonly valid_from: Date; readonly valid_to: Date | null }, atMs: number): boolean =>
   row.valid_from.getTime() <= atMs && (row.valid_to === null || atMs < row.valid_to.getTime())

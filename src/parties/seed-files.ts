@@ -5,6 +5,7 @@ import { readYamlFile, yamlFault } from '#contracts/yaml-file.ts'
 import { HubError, type Violation } from '#kernel/errors.ts'
 import { PARTY_ID } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
+import { plainName } from './names.ts'
 
 const partyId = z.string().regex(PARTY_ID)
 const day = z.iso.date()
@@ -39,18 +40,26 @@ const UTILITY_AREAS = z.strictObject({
 /** How often a day. */
 const cap = z.int().min(1).optional()
 
-const PARTY = z.strictObject({
-  id: partyId,
-  name: z.strictObject({ zh: name, en: name }),
-  aliases: z.array(name),
-  level: z.enum(['region', 'league', 'county']),
-  divisions: z.array(division).min(1),
-  roles: z.array(label).min(1),
-  uscc: uscc.optional(),
-  channel: z.enum(['bus', 'inbox']),
-  /** Whether it also sends through its topic dx.in.<party>. */
-  busDoor: z.boolean().default(false),
-})
+/** The widest division of a level, as a code of GB/T 2260 ends: 150000, 150400, 150429. */
+const WIDEST = { region: /^\d/, league: /^\d{2}(?!0000)/, county: /^\d{4}(?!00)/ } as const
+
+const PARTY = z
+  .strictObject({
+    id: partyId,
+    name: z.strictObject({ zh: name, en: name }),
+    aliases: z.array(name),
+    level: z.enum(['region', 'league', 'county']),
+    divisions: z.array(division).min(1),
+    roles: z.array(label).min(1),
+    uscc: uscc.optional(),
+    channel: z.enum(['bus', 'inbox']),
+    /** Whether it also sends through its topic dx.in.<party>. */
+    busDoor: z.boolean().default(false),
+  })
+  .refine(({ level, divisions }) => divisions.every((code) => WIDEST[level].test(code)), {
+    path: ['divisions'],
+    message: 'a division is wider than the level of the party',
+  })
 
 const PARTIES = z.strictObject({
   parties: z.array(PARTY),
@@ -165,6 +174,12 @@ function brokenReferences(seeds: SeedData): Violation[] {
   }
   if (parties.size !== seeds.parties.length || codes.size !== seeds.divisions.length + 1) {
     faults.push(yamlFault('', '', 'unique', '单位或区划编号重复', 'a party or division occurs twice'))
+  }
+  const names = seeds.parties.flatMap(({ name, aliases }) => [
+    ...new Set([name.zh, name.en, ...aliases].map(plainName)),
+  ])
+  if (new Set(names).size !== names.length) {
+    faults.push(seedFault('parties.yaml', '/parties', 'unique', '两个单位同名', 'two parties share a name'))
   }
   seeds.divisions.forEach((row, i) => {
     known(codes, row.parent, 'divisions.yaml', `/divisions/${i}/parent`)

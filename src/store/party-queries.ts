@@ -6,7 +6,8 @@ interface PartyRow {
   readonly id: string
   readonly name_zh: string
   readonly name_en: string
-  readonly level: string
+  readonly name_aliases: string[]
+  readonly level: 'region' | 'league' | 'county'
   readonly divisions: string[]
   readonly roles: string[]
   readonly channel: 'bus' | 'inbox'
@@ -26,6 +27,8 @@ interface PartyKeyRow {
   readonly public_jwk: { [member: string]: string }
   readonly state: KeyState
   readonly state_since: Date
+  /** Since when what a revoked key signed is in doubt. */
+  readonly revoked_from: Date | null
 }
 
 interface EncryptionKeyRow {
@@ -94,7 +97,9 @@ export async function readRegister(db: Db): Promise<RegisterRows> {
         await sql<PartyRow>`SELECT *, limit_bytes_per_second::float8 AS limit_bytes_per_second FROM party`.execute(tx)
       ).rows,
       keys: (
-        await sql<PartyKeyRow>`SELECT kid, party, agent, public_jwk, state, state_since FROM party_key`.execute(tx)
+        await sql<PartyKeyRow>`SELECT kid, party, agent, public_jwk, state, state_since, revoked_from FROM party_key`.execute(
+          tx,
+        )
       ).rows,
       encryptionKeys: (
         await sql<EncryptionKeyRow>`
@@ -107,6 +112,13 @@ export async function readRegister(db: Db): Promise<RegisterRows> {
         .rows,
       areas: (await sql<UtilityAreaRow>`SELECT * FROM utility_area`.execute(tx)).rows,
     }))
+}
+
+/** Every name that a party has, with its owner. */
+export async function partyNames(db: Db): Promise<{ readonly party: string; readonly name: string }[]> {
+  const { rows } = await sql<{ party: string; name: string }>`
+    SELECT id AS party, unnest(ARRAY[name_zh, name_en] || name_aliases) AS name FROM party`.execute(db)
+  return rows
 }
 
 export async function partyExists(db: Db, id: string): Promise<boolean> {

@@ -67,9 +67,12 @@ export async function setKeyState(
   kid: string,
   to: KeyState,
   from: readonly KeyState[],
+  revokedFrom?: Date,
 ): Promise<string | undefined> {
   const { rows } = await sql<{ party: string }>`
-    UPDATE party_key SET state = ${to}, state_since = now() WHERE kid = ${kid} AND state = ANY (${from})
+    UPDATE party_key SET state = ${to}, state_since = now(),
+      revoked_from = CASE WHEN ${to} = 'revoked' THEN coalesce(${revokedFrom ?? null}::timestamptz, now()) END
+    WHERE kid = ${kid} AND state = ANY (${from})
     RETURNING party`.execute(tx)
   return rows[0]?.party
 }

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { boot, prepare, type RunningHub } from '#cli/boot.ts'
 import { PROJECT_ROOT } from '#compose.ts'
 import { readConfig } from '#config.ts'
+import type { JsonObject } from '#kernel/json.ts'
 import { generateKeyPair } from '#trust/keys.ts'
 import { withDatabase } from '../support/database.ts'
 import { ndjson } from '../support/hub.ts'
@@ -45,7 +46,7 @@ withDatabase('dianqiao party', (databaseUrl) => {
       file('party.yaml'),
       `id: platform-new
 name: {zh: 新平台, en: New platform}
-aliases: []
+aliases: [新平台（测试）]
 level: league
 divisions: ["150100"]
 roles: [approval-platform]
@@ -81,6 +82,29 @@ channel: inbox
     expect(listed).toMatchObject({ status: 'active', keys: [{ kid, state: 'active' }] })
   }, 60_000)
 
+  test('a party is found by its id and by any of its names, however they are spaced, and nobody else by none', async () => {
+    for (const name of ['platform-nmg', '内蒙古自治区政务服务平台', ' 蒙速 办 ']) {
+      const found = await run('find', name)
+      expect([found.status, found.lines]).toMatchObject([0, [{ party: 'platform-nmg', level: 'region' }]])
+    }
+    expect(await run('find', '无此单位')).toMatchObject({ status: 3, lines: [] })
+  }, 30_000)
+
+  test.each([
+    ['a name that another party has', 'aliases: [蒙速办]', 'level: county', 'divisions: ["150429"]', 'party.exists'],
+    ['a division wider than its level', 'aliases: []', 'level: county', 'divisions: ["150400"]', 'seed.invalid'],
+    ['the region for a league', 'aliases: []', 'level: league', 'divisions: ["150000"]', 'seed.invalid'],
+    ['a level that does not exist', 'aliases: []', 'level: town', 'divisions: ["150429"]', 'seed.invalid'],
+  ])('%s is refused', async (_name, ...lines) => {
+    const code = lines.pop()
+    const text = `id: platform-odd\nname: {zh: 奇, en: Odd}\nroles: [approval-platform]\nchannel: inbox\n${lines.join('\n')}\n`
+    writeFileSync(file('odd.yaml'), text)
+    expect(await run('add', file('odd.yaml'))).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(String(code)),
+    })
+  })
+
   test('limits are set and taken back', async () => {
     expect((await run('limit', 'platform-nmg', '--per-second', '2000')).status).toBe(0)
     await expect.poll(() => hub.core.register.party('platform-nmg')?.limits.perSecond, { timeout: 5_000 }).toBe(2_000)
@@ -96,6 +120,13 @@ channel: inbox
     await run('key-add', 'platform-nmg', file('other.jwk'))
     const revoked = await run('key-revoke', kid, '--reason', 'lost', '--from', '2026-01-01T00:00:00Z')
     expect([revoked.status, revoked.lines]).toEqual([0, []])
+    const { lines: parties } = await run('ls')
+    expect(
+      parties.flatMap(({ keys }) => keys as unknown as JsonObject[]).find((key) => key['kid'] === kid),
+    ).toMatchObject({
+      state: 'revoked',
+      revoked_from: '2026-01-01T00:00:00.000Z',
+    })
     expect((await run('key-retire', kid, '--reason', 'x')).stderr).toContain('key.refused')
     expect((await run('key-revoke', kid)).status).toBe(2)
     expect((await run('suspend', 'nobody', '--reason', 'x')).stderr).toContain('party.unknown')

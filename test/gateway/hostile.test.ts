@@ -60,6 +60,8 @@ function corpusGateway(recorded: RefusalRow[]) {
     id,
     nameZh: id,
     nameEn: id,
+    aliases: [],
+    level: 'region' as const,
     roles: ['approval-platform'],
     divisions: [],
     channel: 'inbox' as const,
@@ -79,6 +81,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     actsFor: unused,
     grants: unused,
     utilityOf: () => undefined,
+    partyNamed: () => undefined,
     platformOf: () => undefined,
   }
   const refuse = createRefuse({

@@ -61,6 +61,8 @@ const party = (limits: Partial<Party['limits']> = {}, roles = ['utility']): Part
   id: 'one',
   nameZh: '一',
   nameEn: 'one',
+  aliases: [],
+  level: 'region',
   roles,
   divisions: [],
   channel: 'inbox',

@@ -386,7 +386,7 @@ withDatabase('rights', (databaseUrl) => {
     if (isEvidence) {
       const [, code] = expected.split(' ')
       expect(await lastRefusal()).toBe(code)
-      const told = operation === 'batch' ? ndjson(answer.text)[0]?.['refusal'] : answer.json['refusal']
+      const told = operation === 'batch' ? at(ndjson(answer.text)[0], 'problem', 'refusal') : answer.json['refusal']
       expect(await hub.verified(told)).toMatchObject({ problem: { code } })
     }
     await hub.settle()

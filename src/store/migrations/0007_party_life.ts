@@ -12,7 +12,8 @@ const STATEMENTS = [
      ADD COLUMN limit_per_second int CHECK (limit_per_second > 0),
      ADD COLUMN limit_bytes_per_second bigint CHECK (limit_bytes_per_second > 0),
      ADD COLUMN limit_in_flight int CHECK (limit_in_flight > 0)`,
-  `ALTER TABLE party_key ADD COLUMN state_since timestamptz NOT NULL DEFAULT now()`,
+  `ALTER TABLE party_key ADD COLUMN state_since timestamptz NOT NULL DEFAULT now(),
+     ADD COLUMN revoked_from timestamptz`,
   // Per Asia/Shanghai day; null: without a cap.
   `ALTER TABLE access_grant
      ADD COLUMN cap_party int CHECK (cap_party > 0),

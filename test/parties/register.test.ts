@@ -1,0 +1,57 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemClock } from '#kernel/clock.ts'
+import { changeStatus } from '#parties/onboarding.ts'
+import { openRegister } from '#parties/register.ts'
+import { type Db, openDb } from '#store/db.ts'
+import { withDatabase } from '../support/database.ts'
+
+const OPERATOR = { by: 'operator', reason: 'a test' }
+
+withDatabase('the register as nodes see it', (databaseUrl) => {
+  let db: Db
+  beforeAll(async () => {
+    db = openDb(databaseUrl, { max: 2 })
+    await sql`INSERT INTO party (id, name_zh, name_en, level, roles, channel)
+      VALUES ('a-party', '甲', 'A', 'region', '{utility}', 'inbox')`.execute(db)
+  })
+  afterAll(() => db.destroy())
+
+  test('a suspension is known on every node within five seconds', async () => {
+    const nodes = [await openRegister(db, systemClock), await openRegister(db, systemClock)]
+    try {
+      await changeStatus(db, 'a-party', 'suspended', OPERATOR)
+      for (const node of nodes) {
+        await expect.poll(() => node.party('a-party')?.status, { timeout: 5_000 }).toBe('suspended')
+      }
+    } finally {
+      for (const node of nodes) node.close()
+    }
+  })
+
+  test('a picture that could not be read anew for five seconds answers nothing, and says that the store is away', async () => {
+    const away = openDb(databaseUrl, { max: 1 })
+    let laterMs = 0
+    const register = await openRegister(away, () => Date.now() + laterMs)
+    try {
+      await away.destroy()
+      laterMs = 4_000
+      expect([register.isCurrent(), register.party('a-party')?.id]).toEqual([true, 'a-party'])
+      laterMs = 5_001
+      expect(register.isCurrent()).toBe(false)
+      for (const ask of [
+        () => register.party('a-party'),
+        () => register.parties(),
+        () => register.partyNamed('甲'),
+        () => register.key('k'),
+        () => register.grants('a-party', 'c@1'),
+        () => register.hasMandate('a-party', 'b', 'c@1', 0),
+        () => register.utilityOf('150402', 0),
+      ]) {
+        expect(ask).toThrow(expect.objectContaining({ code: 'hub.store_unavailable', retryAfterSeconds: 1 }))
+      }
+    } finally {
+      register.close()
+    }
+  })
+})
