@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { application, documents, newNumber } from '../gateway/messages.ts'
+import { application, newNumber } from '../gateway/messages.ts'
+import { documents } from '../gateway/rights-messages.ts'
 import { withDatabase } from '../support/database.ts'
 import { type Answer, at, openTestHub, type TestHub, type TestParty } from '../support/hub.ts'
 

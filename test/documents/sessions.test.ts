@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { JsonObject } from '#kernel/json.ts'
-import { assertion, consent, documents, licence, newNumber, withdrawal } from '../gateway/messages.ts'
+import { licence, newNumber } from '../gateway/messages.ts'
+import { assertion, consent, documents, withdrawal } from '../gateway/rights-messages.ts'
 import { withDatabase } from '../support/database.ts'
 import { type Answer, at, openTestHub, type TestHub, type TestParty } from '../support/hub.ts'
 

@@ -100,42 +100,6 @@ export const STATED = {
   operator: 'staff-0042',
 }
 
-/** Every seeded document but the licences, with its sender. */
-export const documents = (): { readonly sender: string; readonly message: Message }[] =>
-  seeds.documents.map(({ contract, sender, data }) => ({
-    sender,
-    message: { contract, sub: String(data['certificateIdentifier']), data },
-  }))
-
-const minutesFromNow = (minutes: number): string => new Date(Date.now() + minutes * 60_000).toISOString()
-
-/** An assertion by public security of a seeded resident, a minute ago, for State Grid East. */
-export function assertion(id: string, data: JsonObject = {}): Message {
-  return {
-    contract: 'identity-assertion@1',
-    sub: id,
-    data: {
-      assertionId: id,
-      issuer: 'public-security-nmg',
-      subjectRef: 'NET-7f3a9c01d5e24b68',
-      subjectRefType: 'NET_ID',
-      idTypeCode: '111',
-      method: 'NET_ID',
-      assuranceLevel: 4,
-      matchResult: 'MATCHED',
-      verifiedAt: minutesFromNow(-1),
-      expiresAt: minutesFromNow(60),
-      nonce: id,
-      bizSerial: '20260601090000001',
-      audience: 'state-grid-east',
-      purpose: 'power-connection',
-      status: '01',
-      statusTime: minutesFromNow(-1),
-      ...data,
-    },
-  }
-}
-
 export function acknowledgement(delivery: string, outcome: JsonObject = {}): Message {
   const one = { delivery, outcome: 'applied', recipientRef: 'REF-1', at: new Date().toISOString(), ...outcome }
   return { contract: 'delivery-ack@1', sub: delivery, data: { outcomes: [one] } }
