@@ -13,6 +13,7 @@ import {
   samePushAgain,
 } from './demo/acts.ts'
 import { busDoor } from './demo/bus-door.ts'
+import { beforeTheCase, consentWithdrawn } from './demo/consent.ts'
 import {
   oneLicenceBundle,
   propertyVerified,
@@ -81,6 +82,8 @@ async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promi
   await oneLicenceBundle(scenario)
   await residentBundle(scenario)
   await propertyVerified(scenario)
+  await beforeTheCase(scenario)
+  await consentWithdrawn(scenario)
   await suspendedLicence(scenario)
   await busDoor(scenario)
   await plainDoor(scenario)

@@ -15,6 +15,7 @@ export interface Needed {
   readonly parts: readonly AnswerPart[]
   /** As the query names them; undefined: whatever is granted and consented to. */
   readonly fields: readonly string[] | undefined
+  readonly granted: readonly string[]
   readonly atMs: number
 }
 
@@ -64,7 +65,10 @@ export function isInForce({ is_withdrawn, valid_from, valid_to }: ConsentFound, 
   return !is_withdrawn && today >= valid_from && today <= valid_to
 }
 
-function* reasonsAgainst(consent: ConsentFound, { purpose, parts, fields, atMs }: Needed): Generator<Violation> {
+function* reasonsAgainst(
+  consent: ConsentFound,
+  { purpose, parts, fields, granted, atMs }: Needed,
+): Generator<Violation> {
   if (consent.is_withdrawn) yield WITHDRAWN
   else if (!isInForce(consent, atMs)) {
     yield reason('/consentRef', 'consent.validity', '同意不在有效期内', 'the consent is not in force today')
@@ -72,7 +76,10 @@ function* reasonsAgainst(consent: ConsentFound, { purpose, parts, fields, atMs }
   if (consent.purpose !== purpose) {
     yield reason('/purpose', 'consent.purpose', '同意不是为该目的作出的', 'the consent is for another purpose')
   }
-  for (const { document } of parts) {
+  for (const part of parts) {
+    const { document } = part
+    // Of what it is not asked for, a query gets nothing.
+    if (fieldsOf(part, parts, fields ?? granted).length === 0) continue
     if (consent.documents.some((one) => one.document === document)) continue
     const en = `the consent does not name ${document}`
     yield reason('/consentRef', 'consent.document', `同意未包含 ${document}`, en)

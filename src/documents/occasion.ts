@@ -108,7 +108,7 @@ function occasionIn(
   consents: readonly ConsentFound[] | undefined,
   session: string | undefined,
 ): Occasion {
-  const needed = { subjectKeys, purpose, parts, fields: named, atMs: asked.atMs }
+  const needed = { subjectKeys, purpose, parts, fields: named, granted, atMs: asked.atMs }
   const consent = consents === undefined ? undefined : consentFor(consents, needed)
   const fields = named ?? granted
   return {

@@ -32,7 +32,11 @@ export interface MessageInput {
 interface QueryInput {
   readonly contract: string
   readonly sub: string
-  readonly caseNo: string
+  /** A case, or before there is one a session. */
+  readonly caseNo?: string
+  readonly session?: string
+  readonly legalBasis?: string
+  readonly consentRef?: string
   readonly fields?: readonly string[]
   readonly purpose?: string
 }

@@ -121,6 +121,18 @@ withDatabase('consents', (databaseUrl) => {
     expect(new Set(words).size).toBe(1)
   })
 
+  test('of a query for several documents a consent must name those that are asked for, and no others', async () => {
+    const bundle = { contract: 'one-licence-bundle@1' }
+    const ref = await granted()
+    expect(told(await ask(ref, bundle))).toEqual([403, 'query.consent_missing', 'consent.document'])
+    const answer = await ask(ref, { ...bundle, fields: ['business-licence.entityName'] })
+    expect(await fieldsOf(answer)).toEqual(['entityName'])
+    const both = await granted({
+      documents: [{ document: 'business-licence@1', fields: ['status'] }, { document: 'property-certificate@1' }],
+    })
+    expect(await fieldsOf(await ask(both, bundle))).toEqual(['status'])
+  })
+
   test('a consent opens no case: the subject must still be the applicant of an open one', async () => {
     expect(told(await ask(await granted(), { caseNo: newNumber('NO') }))).toEqual([403, 'query.case_mismatch', 'case'])
   })
