@@ -179,7 +179,7 @@ function brokenReferences(seeds: SeedData): Violation[] {
     ...new Set([name.zh, name.en, ...aliases].map(plainName)),
   ])
   if (new Set(names).size !== names.length) {
-    faults.push(seedFault('parties.yaml', '/parties', 'unique', '两个单位同名', 'two parties share a name'))
+    faults.push(yamlFault('parties.yaml', '/parties', 'unique', '两个单位同名', 'two parties share a name'))
   }
   seeds.divisions.forEach((row, i) => {
     known(codes, row.parent, 'divisions.yaml', `/divisions/${i}/parent`)
