@@ -28,7 +28,14 @@ interface Watched {
 }
 
 /** The readers of the log whose lag shows; the relay reads deliveries instead, and their age shows its lag. */
-export const LOG_READERS: readonly string[] = ['cases', 'routing', 'outcomes', 'document-status']
+export const LOG_READERS: readonly string[] = [
+  'cases',
+  'routing',
+  'outcomes',
+  'consents',
+  'sessions',
+  'document-status',
+]
 
 /** The metrics of a process, bound to what they watch. */
 export const composeMetrics = ({ db, clock, contracts, bus, busReaders, ...watched }: Watched): Metrics =>

@@ -95,15 +95,19 @@ channel: inbox
     ['a division wider than its level', 'aliases: []', 'level: county', 'divisions: ["150400"]', 'seed.invalid'],
     ['the region for a league', 'aliases: []', 'level: league', 'divisions: ["150000"]', 'seed.invalid'],
     ['a level that does not exist', 'aliases: []', 'level: town', 'divisions: ["150429"]', 'seed.invalid'],
-  ])('%s is refused', async (_name, ...lines) => {
-    const code = lines.pop()
-    const text = `id: platform-odd\nname: {zh: 奇, en: Odd}\nroles: [approval-platform]\nchannel: inbox\n${lines.join('\n')}\n`
-    writeFileSync(file('odd.yaml'), text)
-    expect(await run('add', file('odd.yaml'))).toMatchObject({
-      status: 1,
-      stderr: expect.stringContaining(String(code)),
-    })
-  })
+  ])(
+    '%s is refused',
+    async (_name, ...lines) => {
+      const code = lines.pop()
+      const text = `id: platform-odd\nname: {zh: 奇, en: Odd}\nroles: [approval-platform]\nchannel: inbox\n${lines.join('\n')}\n`
+      writeFileSync(file('odd.yaml'), text)
+      expect(await run('add', file('odd.yaml'))).toMatchObject({
+        status: 1,
+        stderr: expect.stringContaining(String(code)),
+      })
+    },
+    30_000,
+  )
 
   test('limits are set and taken back', async () => {
     expect((await run('limit', 'platform-nmg', '--per-second', '2000')).status).toBe(0)

@@ -55,11 +55,11 @@ withDatabase('what an operator asks about rights', (databaseUrl) => {
       }),
     ])
     expect(stdout).not.toContain(COMPANY)
-  })
+  }, 30_000)
 
   test('a consent that nobody recorded is the answer no', () => {
     expect(run('consent', 'show', 'CF-NOTHING')).toMatchObject({ status: 3, lines: [] })
-  })
+  }, 30_000)
 
   test('why a grant covers a query is told with its dataset, and an unknown contract is no answer', () => {
     const why = (contract: string, purpose: string) =>
@@ -82,5 +82,5 @@ withDatabase('what an operator asks about rights', (databaseUrl) => {
     expect(uncovered.status).toBe(3)
     expect(at(uncovered.lines[0], 'reasons', 1, 'rule')).toBe('contract.purpose')
     expect(why('business-licence@1', 'power-connection')).toMatchObject({ status: 1, lines: [] })
-  })
+  }, 60_000)
 })
