@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os'
-import { systemClock } from '#kernel/clock.ts'
+import { steadyClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import { addEncryptionKey, addKey, type Changer, moveKey } from '#parties/keys.ts'
 import { addParty, changeStatus } from '#parties/onboarding.ts'
@@ -43,7 +43,7 @@ export const listParties = (): Promise<void> =>
 /** The party that has this id or name. Exit code 3: nobody has. */
 export const find = (name: string): Promise<number> =>
   withDb(async (db) => {
-    const register = await openRegister(db, systemClock)
+    const register = await openRegister(db, steadyClock)
     const party = register.partyNamed(name)
     register.close()
     if (party === undefined) {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { systemClock } from '#kernel/clock.ts'
+import { steadyClock } from '#kernel/clock.ts'
 import { changeStatus } from '#parties/onboarding.ts'
 import { openRegister } from '#parties/register.ts'
 import { type Db, openDb } from '#store/db.ts'
@@ -18,7 +18,7 @@ withDatabase('the register as nodes see it', (databaseUrl) => {
   afterAll(() => db.destroy())
 
   test('a suspension is known on every node within five seconds', async () => {
-    const nodes = [await openRegister(db, systemClock), await openRegister(db, systemClock)]
+    const nodes = [await openRegister(db, steadyClock), await openRegister(db, steadyClock)]
     try {
       await changeStatus(db, 'a-party', 'suspended', OPERATOR)
       for (const node of nodes) {
