@@ -134,5 +134,5 @@ channel: inbox
     expect((await run('key-retire', kid, '--reason', 'x')).stderr).toContain('key.refused')
     expect((await run('key-revoke', kid)).status).toBe(2)
     expect((await run('suspend', 'nobody', '--reason', 'x')).stderr).toContain('party.unknown')
-  }, 30_000)
+  }, 60_000)
 })
