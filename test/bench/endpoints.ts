@@ -76,8 +76,8 @@ interface Cost {
 }
 
 async function openStage(world: World, count: number): Promise<Stage> {
-  const peers = startChild('endpoint-peers.ts')
-  const hosts = startChild('endpoint-hosts.ts')
+  const peers = startChild('endpoint-peers-process.ts')
+  const hosts = startChild('endpoint-hosts-process.ts')
   const urls = await peers.ask('open', { count })
   const databaseUrl = await world.migratedDatabase(`endpoints_${count}`)
   await hosts.ask('open', { databaseUrl, urls })
