@@ -3,6 +3,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Pool } from 'pg'
 import type { Bus } from '#bus/bus.ts'
 import { caseProgress } from '#cases/progress.ts'
+import { createBoundedComparison } from '#contracts/compat/bounded.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import { loadContracts } from '#contracts/load.ts'
 import { ACK_CONTRACT, claimsOf } from '#delivery/outcomes.ts'
@@ -12,6 +13,7 @@ import { query } from '#documents/query.ts'
 import { type Acceptance, type AcceptDeps, type Arrival, accept } from '#exchange/accept.ts'
 import { authenticate } from '#exchange/authenticate.ts'
 import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
+import { partiesOfContract } from '#exchange/contract-parties.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
 import { withNamings } from '#exchange/naming.ts'
 import { createPartyLimits, type PartyLimits } from '#exchange/party-limits.ts'
@@ -224,6 +226,8 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     publicUrl,
     clock,
     contracts,
+    contractParties: (contract) => partiesOfContract(register, contracts, contract),
+    compareSchemas: createBoundedComparison({ timeoutMs: 2_000, memoryMb: 256, maxWaiting: 16 }),
     accept: core.accept,
     acceptPlain: core.acceptPlain,
     query: outageAware((token: string, source: string | undefined) => query({ ...core, ...asking }, token, source)),

@@ -4,6 +4,7 @@ import { asHubError } from '#kernel/errors.ts'
 import type { WhyOptions } from './grants.ts'
 import { printError } from './output.ts'
 import { addConsents } from './program-consents.ts'
+import { addContracts } from './program-contracts.ts'
 import { addUploads } from './program-files.ts'
 import { type Answer, wholeNumber } from './program-options.ts'
 import { addParties } from './program-parties.ts'
@@ -206,12 +207,7 @@ function addFiles(program: Command, answer: Answer): void {
     .description('every code with its status, meaning and way out, as a Markdown table')
     .option('--lang <zh|en>', 'language', 'zh')
     .action(async ({ lang }: { lang: string }) => (await import('./errors.ts')).listErrors(lang))
-  program
-    .command('contract')
-    .description('contracts and schemas')
-    .command('lint')
-    .description('every fault of contracts/ and schemas/')
-    .action(async () => answer(await (await import('./contracts.ts')).lint()))
+  addContracts(program.command('contract').description('contracts and schemas'), answer)
 }
 
 function addTokens(tokens: Command, answer: Answer): void {

@@ -120,6 +120,8 @@ function corpusGateway(recorded: RefusalRow[]) {
     pull: unused,
     files: { upload: unused, uploadState: unused, fetchable: unused, open: unused },
     caseProgress: unused,
+    contractParties: unused,
+    compareSchemas: unused,
     jwks: unused,
     notReady: unused,
     sourceAddress: (remote) => remote,
@@ -239,6 +241,8 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
       pull: broken,
       files: { upload: broken, uploadState: broken, fetchable: broken, open: broken },
       caseProgress: broken,
+      contractParties: unused,
+      compareSchemas: broken,
       jwks: () => {
         throw new Error(secret)
       },

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { composeGateway } from '#compose.ts'
 import { licenceCopy } from '#sandbox/ofd.ts'
@@ -87,6 +88,19 @@ const PNG = { mediaType: 'image/png' }
 /** The file that the world's platform sent to its utility. */
 const fetched = (w: World, party: TestParty, digest = digestOf(w.file), headers: Record<string, string> = {}) =>
   w.hub.request(pathOf(digest), { headers: { authorization: bearerOf(party, 'GET', digest), ...headers } })
+
+const COMPATIBILITY = '/v1/contracts/compatibility'
+const VALIDATION = '/v1/contracts/validate'
+const JSON_TYPE = 'application/json'
+const sent = (w: World, path: string, body: object, party = w.platform) => party.command(path, {}, body)
+
+/** The first answer with this status among many at once, else the last. */
+async function firstOf(status: number, ask: () => Promise<Answer>[]): Promise<Answer> {
+  const answers = await Promise.all(ask())
+  const found = answers.find((answer) => answer.status === status) ?? answers.at(-1)
+  if (found === undefined) throw new Error('nothing was asked')
+  return found
+}
 
 type Cases = Readonly<Record<number, (world: World) => Promise<Answer>>>
 
@@ -221,6 +235,36 @@ export const CASES: Readonly<Record<string, Cases>> = {
     },
     429: (w) => w.exhausted(pathOf(digestOf(w.file))),
     503: (w) => whileCut(w, () => fetched(w, w.utility)),
+  },
+  compareSchemas: {
+    200: (w) => sent(w, COMPATIBILITY, { earlier: [{}], next: { type: 'object' } }),
+    400: (w) => sent(w, COMPATIBILITY, { next: {}, mode: 'sideways' }),
+    401: (w) => w.hub.request(COMPATIBILITY, post(JSON_TYPE, '{}')),
+    403: (w) => sent(w, COMPATIBILITY, { next: {} }, w.suspended),
+    404: (w) => sent(w, COMPATIBILITY, { contract: 'nothing@1', next: {} }),
+    413: (w) => sent(w, COMPATIBILITY, { next: { title: 'x'.repeat(1_100_000) } }),
+    415: (w) => w.hub.request(COMPATIBILITY, post('text/plain', '{}')),
+    422: (w) => w.platform.command(COMPATIBILITY, { htm: 'GET' }, {}),
+    429: (w) => w.exhausted(COMPATIBILITY, post(JSON_TYPE, '{}')),
+    503: (w) =>
+      firstOf(503, () => Array.from({ length: 40 }, () => sent(w, COMPATIBILITY, { earlier: [{}], next: {} }))),
+  },
+  validateData: {
+    200: (w) => sent(w, VALIDATION, { contract: 'approval-result@1', data: {} }),
+    400: (w) => sent(w, VALIDATION, { contract: 1 }),
+    401: (w) => w.hub.request(VALIDATION, post(JSON_TYPE, '{}')),
+    403: (w) => sent(w, VALIDATION, { contract: 'approval-result@1', data: {} }, w.suspended),
+    404: (w) => sent(w, VALIDATION, { contract: 'nothing@1', data: {} }),
+    413: (w) => sent(w, VALIDATION, { contract: 'x', data: 'x'.repeat(1_100_000) }),
+    415: (w) => w.hub.request(VALIDATION, post('text/plain', '{}')),
+    422: (w) => w.platform.command(VALIDATION, { htm: 'GET' }, {}),
+    429: (w) => w.exhausted(VALIDATION, post(JSON_TYPE, '{}')),
+    // The register is unread for 5 s: nobody is let in on stale rights.
+    503: (w) =>
+      whileCut(w, async () => {
+        await sleep(6_500)
+        return sent(w, VALIDATION, { contract: 'approval-result@1', data: {} })
+      }),
   },
   listClients: { 200: (w) => w.hub.request('/docs/clients') },
   getClient: {

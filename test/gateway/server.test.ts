@@ -203,6 +203,8 @@ withDatabase('the server on a port', (databaseUrl) => {
       pull: unused,
       files: { upload: unused, uploadState: unused, fetchable: unused, open: unused },
       caseProgress: unused,
+      contractParties: unused,
+      compareSchemas: unused,
       jwks: unused,
       notReady: unused,
       sourceAddress: (remote) => remote,

@@ -54,8 +54,8 @@ export interface TestParty {
   push(message: Message, claims?: object): Promise<Answer>
   ask(claims: object): Promise<Answer>
   get(path: string, claims?: object): Promise<Answer>
-  /** POST without a body, with a request token. */
-  command(path: string, claims?: object): Promise<Answer>
+  /** POST with a request token, and a JSON body where one is given. */
+  command(path: string, claims?: object, body?: unknown): Promise<Answer>
 }
 
 export interface TestHub {
@@ -164,10 +164,13 @@ function partyOf(id: string, signer: Signer, request: TestHub['request'], post: 
       ...claims,
     })
   const exchange = (message: Message, claims: object = {}): string => sign('exchange+jwt', { ...message, ...claims })
-  const bearer = (method: string, path: string, claims: object = {}): Promise<Answer> => {
+  const bearer = (method: string, path: string, claims: object = {}, body?: unknown): Promise<Answer> => {
     const htu = `${HUB_URL}${new URL(path, HUB_URL).pathname}`
     const token = sign('request+jwt', { htm: method, htu, ...claims })
-    return request(path, { method, headers: { authorization: `Bearer ${token}` } })
+    const authorization = `Bearer ${token}`
+    if (body === undefined) return request(path, { method, headers: { authorization } })
+    const headers = { authorization, 'content-type': 'application/json' }
+    return request(path, { method, headers, body: JSON.stringify(body) })
   }
   return {
     id,
@@ -177,7 +180,7 @@ function partyOf(id: string, signer: Signer, request: TestHub['request'], post: 
     push: (message, claims) => post('/v1/exchanges', exchange(message, claims)),
     ask: (claims) => post('/v1/queries', sign('query+jwt', claims)),
     get: (path, claims) => bearer('GET', path, claims),
-    command: (path, claims) => bearer('POST', path, claims),
+    command: (path, claims, body) => bearer('POST', path, claims, body),
   }
 }
 

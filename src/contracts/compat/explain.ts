@@ -2,6 +2,7 @@ import { atPointer, type Json } from '#kernel/json.ts'
 import type { Bilingual } from '../contract.ts'
 import type { Gap } from './gaps.ts'
 import type { Place } from './place.ts'
+import type { Compatibility } from './verdict.ts'
 
 interface Texts {
   /** What the schema that refuses asks for; `wanted` is the keyword's value, `about` a member or value. */
@@ -122,6 +123,24 @@ export function explainGap(
     fix: found?.fix ?? { zh: WIDEN_ZH, en: WIDEN_EN },
   }
 }
+
+/** A comparison that ended without a verdict on either schema. */
+export const unexplained = (rule: 'budget'): Compatibility => ({
+  verdict: 'unproven',
+  changes: (['backward', 'forward'] as const).map((direction) => ({
+    pointer: '',
+    rule,
+    direction,
+    verdict: 'unproven',
+    ...explainGap(
+      { rule, pointer: '', frames: [], suspects: () => [] },
+      { schema: true, root: {}, pointer: '' },
+      direction,
+      'unproven',
+    ),
+    breaks: direction === 'backward' ? 'senders' : 'recipients',
+  })),
+})
 
 const MAX_SHOWN = 120
 

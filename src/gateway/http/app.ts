@@ -7,6 +7,7 @@ import type { GatewayDeps } from './deps.ts'
 import { logRequests } from './request-log.ts'
 import { pushBatch } from './routes/batch.ts'
 import { clientRoutes } from './routes/clients.ts'
+import { compareSchemas } from './routes/compatibility.ts'
 import { pushExchange } from './routes/exchanges.ts'
 import { getFile, putFile } from './routes/files.ts'
 import { pullInbox } from './routes/inbox.ts'
@@ -15,6 +16,7 @@ import { pushPlain } from './routes/plain.ts'
 import { publicRoutes } from './routes/public.ts'
 import { askQuery } from './routes/queries.ts'
 import { getCase, getExchange } from './routes/status.ts'
+import { validateContractData } from './routes/validation.ts'
 
 const BATCH_BYTES = 16 * 1024 * 1024
 
@@ -26,6 +28,7 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   app.use('/v1/exchanges', limitBody(MAX_TOKEN_BYTES, tooLarge))
   app.use('/v1/plain/*', limitBody(MAX_TOKEN_BYTES, tooLarge))
   app.use('/v1/queries', limitBody(MAX_TOKEN_BYTES, tooLarge))
+  app.use('/v1/contracts/*', limitBody(MAX_TOKEN_BYTES, tooLarge))
   app.use('/v1/exchanges/batch', limitBody(BATCH_BYTES, tooLarge))
   pushBatch(app, deps)
   pushExchange(app, deps)
@@ -37,6 +40,8 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   proveKey(app, deps)
   putFile(app, deps)
   getFile(app, deps)
+  compareSchemas(app, deps)
+  validateContractData(app, deps)
   publicRoutes(app, deps)
   clientRoutes(app)
   app.openAPIRegistry.registerComponent('securitySchemes', 'request', {

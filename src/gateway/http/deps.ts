@@ -1,5 +1,6 @@
 import type { CaseProgress } from '#cases/progress.ts'
-import type { ContractSet } from '#contracts/contract.ts'
+import type { CompareRequest, Compatibility } from '#contracts/compat/verdict.ts'
+import type { Contract, ContractSet } from '#contracts/contract.ts'
 import type { Pulled } from '#delivery/pull.ts'
 import type { ExchangeStatus } from '#delivery/status.ts'
 import type { ByteRange, Fetchable } from '#documents/fetch-file.ts'
@@ -7,6 +8,7 @@ import type { QueryResult } from '#documents/query.ts'
 import type { UploadPart, UploadState } from '#documents/upload.ts'
 import type { Acceptance } from '#exchange/accept.ts'
 import type { AuthenticatedRequest } from '#exchange/authenticate.ts'
+import type { ContractParties } from '#exchange/contract-parties.ts'
 import type { Progress, Proven } from '#exchange/prove.ts'
 import type { PlainRequest } from '#exchange/prove-plain.ts'
 import type { Refuse } from '#exchange/refuse.ts'
@@ -35,6 +37,8 @@ export interface GatewayDeps {
   readonly publicUrl: () => string
   readonly clock: Clock
   readonly contracts: ContractSet
+  readonly contractParties: (contract: Contract) => ContractParties
+  readonly compareSchemas: (request: CompareRequest) => Promise<Compatibility>
   readonly accept: (token: string) => Promise<Acceptance>
   readonly acceptPlain: (request: PlainRequest) => Promise<Acceptance>
   readonly query: (token: string, source: string | undefined) => Promise<QueryResult>

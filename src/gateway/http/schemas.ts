@@ -1,7 +1,9 @@
 import { z } from '@hono/zod-openapi'
 
 /** What the routes share in the OpenAPI document; payloads themselves belong to JSON Schema. */
-const bilingual = z.object({ zh: z.string(), en: z.string() })
+export const bilingual = z.object({ zh: z.string(), en: z.string() })
+
+export const violationSchema = z.object({ pointer: z.string(), rule: z.string(), message: bilingual })
 
 export const problemSchema = z
   .object({
@@ -11,7 +13,7 @@ export const problemSchema = z
     detail: z.string(),
     instance: z.string(),
     code: z.string().openapi({ example: 'token.expired' }),
-    violations: z.array(z.object({ pointer: z.string(), rule: z.string(), message: bilingual })),
+    violations: z.array(violationSchema),
     refusal: z.string().optional().openapi({ description: 'refusal+jwt, once the token was read whole' }),
   })
   .openapi('Problem', { description: 'RFC 9457 problem details in zh and en' })

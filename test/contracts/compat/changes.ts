@@ -1,4 +1,4 @@
-import type { CompatibilityMode } from '#contracts/compat/compare.ts'
+import type { CompatibilityMode } from '#contracts/compat/verdict.ts'
 import type { JsonObject } from '#kernel/json.ts'
 
 export interface NamedChange {

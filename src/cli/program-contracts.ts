@@ -1,0 +1,20 @@
+import { type Command, Option } from 'commander'
+import { COMPATIBILITY_MODES, type CompatibilityMode } from '#contracts/compat/verdict.ts'
+import type { Answer } from './program-options.ts'
+
+export function addContracts(contracts: Command, answer: Answer): void {
+  contracts
+    .command('lint')
+    .description('every fault of contracts/ and schemas/')
+    .action(async () => answer(await (await import('./contracts.ts')).lint()))
+  contracts
+    .command('diff')
+    .description('whether a schema may follow another, and what breaks where it may not')
+    .argument('<old.json>')
+    .argument('<new.json>')
+    .addOption(new Option('--mode <mode>', 'which way').choices([...COMPATIBILITY_MODES]).default('backward'))
+    .option('--strict', 'undeclared members of open objects may have any value', false)
+    .action(async (before: string, after: string, { mode, strict }: { mode: CompatibilityMode; strict: boolean }) =>
+      answer((await import('./compatibility.ts')).diff(before, after, mode, strict)),
+    )
+}
