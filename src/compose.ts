@@ -8,6 +8,7 @@ import { loadContracts } from '#contracts/load.ts'
 import { ACK_CONTRACT, claimsOf } from '#delivery/outcomes.ts'
 import { pullDeliveries } from '#delivery/pull.ts'
 import { exchangeStatus } from '#delivery/status.ts'
+import type { Looking } from '#documents/live.ts'
 import { query } from '#documents/query.ts'
 import { type Acceptance, type AcceptDeps, type Arrival, accept } from '#exchange/accept.ts'
 import { authenticate } from '#exchange/authenticate.ts'
@@ -203,8 +204,8 @@ async function openLogEnd(db: Db, pool: Pool, fault: FaultPoint, metrics: Metric
   return { committer, knownHead: () => head, onCommit: (listener) => listeners.push(listener) }
 }
 
-/** The HTTP edge over a core. */
-export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono {
+/** The HTTP edge over a core. Without `looking` no foreign system is asked. */
+export function composeGateway(core: Core, publicUrl: () => string, looking?: Looking): OpenAPIHono {
   const { config, clock, contracts, register, limits, db, vault } = core
   const { hubId } = config
   const asking = {
@@ -216,6 +217,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     ),
     recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), BATCHES),
     observe: core.metrics.queryJudged,
+    looking,
   }
   const app = createGateway({
     hubId,

@@ -1,11 +1,10 @@
 import type { Answers } from '#contracts/contract.ts'
-import type { Digests } from '#exchange/digests.ts'
 import { type Observe, observed } from '#exchange/judged.ts'
 import type { PartyLimits } from '#exchange/party-limits.ts'
 import { type Progress, type Proven, proveParty, requireStanding } from '#exchange/prove.ts'
 import type { Refuse, Refused } from '#exchange/refuse.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
-import { type Clock, numericDate } from '#kernel/clock.ts'
+import { numericDate } from '#kernel/clock.ts'
 import { asHubError, HubError } from '#kernel/errors.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
@@ -14,16 +13,16 @@ import { type QueryClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
 import { requireProvableBasis } from './basis.ts'
 import { capReached, capsOf } from './caps.ts'
-import { extractParts } from './extract.ts'
+import { extractParts, type PartExtract } from './extract.ts'
+import { gather, type PartSource } from './gather.ts'
 import { grantFor } from './grants.ts'
 import { type JudgeDeps, judgeQuery } from './judge-query.ts'
-import { shanghaiDay, textAt } from './minimise.ts'
+import type { LiveDeps } from './live.ts'
+import { fieldsOf, shanghaiDay, textAt } from './minimise.ts'
 import { inCase, type Occasion, type OccasionDeps } from './occasion.ts'
 
-export interface QueryDeps extends JudgeDeps, OccasionDeps {
-  readonly clock: Clock
+export interface QueryDeps extends JudgeDeps, OccasionDeps, LiveDeps {
   readonly limits: PartyLimits
-  readonly digests: Digests
   readonly signer: Signer
   readonly refuse: Refuse
   readonly claimsOf: (token: string) => JsonObject
@@ -84,30 +83,27 @@ async function answer(
   const asked = { contract: contract.ref, purpose, legalBasis, fields: claims.fields, source, atMs: nowMs }
   const grant = grantFor(deps.register.grants(principal, contract.ref), asked)
   const fields = claims.fields ?? grant.fields
-  const occasion = await inCase(deps, principal, claims, wantedBy(deps, answers, data))
-  const input = {
-    claims: proven.token.claims,
-    nowMs,
-    claimsOf: deps.claimsOf,
-    applicants: applicantsOf(deps, occasion),
-  }
-  const extracts = extractParts(input, answers, occasion.documents, fields)
+  const inItsCase = () => inCase(deps, principal, claims, wantedBy(deps, answers, data))
+  const occasion = await inItsCase()
   const [subjectKey = ''] = occasion.subjectKeys
-  const now = numericDate(nowMs)
-  const signed = deps.signer.sign('answer+jwt', {
-    iss: deps.hubId,
-    aud: claims.iss,
-    iat: now,
-    exp: now + ANSWER_SECONDS,
-    jti: uuidv7(nowMs),
-    of: { iss: claims.iss, jti: claims.jti, tokenDigest: proven.token.digest },
-    asOf: now,
-    documents: extracts.flatMap(({ documents }) => documents),
-    parts: extracts.map(({ verdict }) => verdict),
-  })
+  const caps = capsOf(grant, { party: principal, operator: `${claims.iss} ${claims.operator}`, subject: subjectKey })
+  const counted = { iss: claims.iss, jti: claims.jti, grant: grant.id, caps, day: shanghaiDay(nowMs) }
+  const foresee = async (): Promise<void> => {
+    if (deps.looking !== undefined) requireRecorded(await deps.looking.foreseeAccess(counted), deps.clock())
+  }
+  const wanted = answers.parts.map(
+    (part) => part.document === answers.needs || fieldsOf(part, answers.parts, fields).length > 0,
+  )
+  const asking = { party: principal, claims, data, occasion, inItsCase, foresee, wanted }
+  const sources = await gather(deps, answers, asking)
+  const answeredMs = deps.clock()
+  const applicants = applicantsOf(deps, occasion)
+  const input = { claims: proven.token.claims, nowMs: answeredMs, applicants }
+  const known = sources.map(({ documents }) => documents)
+  const extracts = extractParts(input, answers, known, fields)
+  const signed = signAnswer(deps, proven, { claims, extracts, sources, nowMs: answeredMs })
   const outcome = await deps.recordAccess({
-    iss: claims.iss,
-    jti: claims.jti,
+    ...counted,
     contract: contract.ref,
     subjectKey,
     caseId: occasion.caseId,
@@ -115,17 +111,14 @@ async function answer(
     legalBasis,
     item: claims.item,
     operator: claims.operator,
-    grant: grant.id,
-    caps: capsOf(grant, { party: principal, operator: `${claims.iss} ${claims.operator}`, subject: subjectKey }),
-    day: shanghaiDay(nowMs),
     fields,
-    documents: extracts.flatMap(({ exchanges }) => exchanges),
+    documents: extracts.flatMap(({ known }) => known.flatMap(({ exchange }) => exchange ?? [])),
+    lookUps: extracts.flatMap(lookedUpIn),
     token: proven.token.text,
     answerDigest: sha256Digest(signed),
-    answeredAtMs: nowMs,
+    answeredAtMs: answeredMs,
   })
-  if (outcome === 'replayed') throw new HubError('query.replayed')
-  if (outcome !== 'recorded') throw capReached(outcome, nowMs)
+  requireRecorded(outcome, answeredMs)
   requireStanding(deps.register, proven)
   grantFor(deps.register.grants(principal, contract.ref), { ...asked, atMs: deps.clock() })
   return signed
@@ -157,4 +150,39 @@ function applicantsOf({ contracts, claimsOf }: QueryDeps, { openedBy }: Occasion
   return (contracts.get(openedBy.contract)?.opensCase?.subjects ?? []).flatMap(
     ({ name }) => (name === undefined ? undefined : textAt(data, name)) ?? [],
   )
+}
+
+/** What of a part no exchange brought. */
+const lookedUpIn = ({ verdict: { document }, known }: PartExtract): AccessRow['lookUps'] =>
+  known
+    .filter(({ exchange }) => exchange === undefined)
+    .map(({ issuer, originalDigest }) => ({ provider: issuer, document, originalDigest }))
+
+function requireRecorded(outcome: AccessOutcome, nowMs: number): void {
+  if (outcome === 'replayed') throw new HubError('query.replayed')
+  if (outcome !== 'recorded') throw capReached(outcome, nowMs)
+}
+
+interface Answered {
+  readonly claims: QueryClaims
+  readonly extracts: readonly PartExtract[]
+  readonly sources: readonly PartSource[]
+  readonly nowMs: number
+}
+
+function signAnswer(deps: QueryDeps, proven: Proven, { claims, extracts, sources, nowMs }: Answered): string {
+  const now = numericDate(nowMs)
+  const lookUps = sources.flatMap(({ lookUp }) => lookUp ?? [])
+  return deps.signer.sign('answer+jwt', {
+    iss: deps.hubId,
+    aud: claims.iss,
+    iat: now,
+    exp: now + ANSWER_SECONDS,
+    jti: uuidv7(nowMs),
+    of: { iss: claims.iss, jti: claims.jti, tokenDigest: proven.token.digest },
+    asOf: Math.min(now, ...lookUps.map(({ asOf }) => asOf)),
+    documents: extracts.flatMap(({ documents }) => documents),
+    parts: extracts.map(({ verdict }) => verdict),
+    ...(lookUps.length === 0 ? {} : { lookUps }),
+  })
 }
