@@ -156,6 +156,9 @@ export interface Config {
   readonly faultPoint: string | undefined
 }
 
+/** The variable that holds the address of an endpoint. */
+export const endpointVariable = (name: string): string => `ENDPOINT_${name.toUpperCase().replaceAll('-', '_')}`
+
 const ENDPOINT = /^ENDPOINT_([A-Z0-9_]+?)(_SECRET_FILE)?$/
 
 /** Reads and checks the environment once; every fault is listed. An empty variable counts as absent. */

@@ -1,10 +1,10 @@
 import path from 'node:path'
 import { inTopic, outTopic } from '#bus/topic-names.ts'
 import { type Core, composeGateway, composeOperations, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
-import { CONNECTORS, type LookUpEndpoint, openLookUps, type RunningLookUps } from '#compose-lookups.ts'
+import { CONNECTORS } from '#compose-lookups.ts'
 import { startLoops } from '#compose-loops.ts'
 import { prepareVault } from '#compose-vault.ts'
-import { type Config, readSecret } from '#config.ts'
+import { type Config, endpointVariable } from '#config.ts'
 import { connectorFolders } from '#connect/folders.ts'
 import { type ConnectorHost, type HostTuning, startConnectorHost } from '#connect/host.ts'
 import { loadManifest } from '#connect/manifest.ts'
@@ -26,7 +26,7 @@ import { openGenerations } from '#store/topic-queries.ts'
 import { openDecryptionKeys } from '#trust/encryption-keys.ts'
 import { decryptWith } from '#trust/jwe.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
-import { LOOK_UP_PEERS } from './lookup-peers.ts'
+import { startLookUps } from './boot-lookups.ts'
 
 export interface RunningStore {
   readonly url: string
@@ -175,34 +175,15 @@ const senders = (core: Core): string[] =>
 
 async function startGateway(core: Core, peers: Map<string, LookUpPeer>, ends: Ends): Promise<RunningServer> {
   let url = core.config.publicUrl
-  const lookUps = await startLookUps(core, peers, ends)
+  ends.add('look-up peers', async () => {
+    for (const peer of peers.values()) await peer.stop()
+  })
+  const lookUps = await startLookUps(core, peers)
+  ends.add('look-ups', async () => lookUps.stop())
   const app = composeGateway(core, () => url ?? '', lookUps.looking)
   const server = await startServer(app, core.config)
   url ??= server.url
   return server
-}
-
-/** Look-ups with their configured endpoints, or with sandbox peers; a system without either is never asked. */
-async function startLookUps(core: Core, peers: Map<string, LookUpPeer>, ends: Ends): Promise<RunningLookUps> {
-  const { endpoints, endpointSecretFiles, sandbox } = core.config
-  ends.add('look-up peers', async () => {
-    for (const peer of peers.values()) await peer.stop()
-  })
-  const lookUps = await openLookUps(core, async (name): Promise<LookUpEndpoint | undefined> => {
-    const url = endpoints[name]
-    const file = endpointSecretFiles[name]
-    if (url !== undefined) {
-      const variable = `${variableOf(name)}_SECRET_FILE`
-      return { url, ...(file === undefined ? {} : { secret: readSecret(variable, file) }) }
-    }
-    const start = sandbox ? LOOK_UP_PEERS[name] : undefined
-    if (start === undefined) return undefined
-    const peer = await start()
-    peers.set(name, peer)
-    return { url: peer.url, secret: 'sandbox' }
-  })
-  ends.add('look-ups', async () => lookUps.stop())
-  return lookUps
 }
 
 async function startOperations(core: Core): Promise<RunningServer | undefined> {
@@ -264,9 +245,6 @@ function replaceReaders(readers: BusReader[], group: string, topics: readonly st
   readers.splice(0, readers.length, ...others, ...topics.map((topic) => ({ topic, group })))
 }
 
-/** The variable that holds the address of an endpoint. */
-export const variableOf = (endpoint: string): string => `ENDPOINT_${endpoint.toUpperCase().replaceAll('-', '_')}`
-
 async function endpointOf(
   config: Config,
   name: string,
@@ -277,7 +255,7 @@ async function endpointOf(
   const configured = config.endpoints[name]
   if (configured !== undefined) return configured
   if (!config.sandbox) {
-    const variable = variableOf(name)
+    const variable = endpointVariable(name)
     throw new HubError('config.invalid', {
       detail: { zh: `缺少变量 ${variable}`, en: `the variable ${variable} is missing` },
     })

@@ -1,9 +1,8 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import type { Config } from '#config.ts'
+import { type Config, endpointVariable } from '#config.ts'
 import type { LookUpManifest } from '#connect/lookup-manifest.ts'
 import type { Manifest } from '#connect/manifest.ts'
-import { variableOf } from '../boot.ts'
 import { type Finding, sound, unsound } from './finding.ts'
 
 const WITHIN_MS = 3_000
@@ -37,7 +36,7 @@ async function peerFinding(
 ): Promise<Finding> {
   const name = `peer ${id}`
   const url = config.endpoints[endpoint.name]
-  const variable = variableOf(endpoint.name)
+  const variable = endpointVariable(endpoint.name)
   if (url === undefined) {
     if (config.sandbox) return sound(name, '使用脚本化的沙箱对端', 'the scripted sandbox peer stands in')
     return unsound(
