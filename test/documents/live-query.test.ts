@@ -221,9 +221,9 @@ withDatabase('live look-ups', (databaseUrl) => {
   })
 
   test('a circuit that opened answers at once from what the hub holds, asks nobody, and closes with the first answer', async () => {
-    lookUps.library.faults.next([{ kind: 'status', status: 500, times: 3 }])
-    for (let n = 0; n < 3; n++) await ask(HELD)
     const number = await openCase(HELD)
+    lookUps.library.faults.next([{ kind: 'status', status: 500, times: 3 }])
+    for (let n = 0; n < 3; n++) await utility.ask(question(HELD, number))
     const from = asked()
     const claims = await claimsOf(await utility.ask(question(HELD, number)))
     expect(at(claims, 'lookUps', 0)).toMatchObject({ state: 'fallback', circuit: 'open', cause: 'peer.unavailable' })

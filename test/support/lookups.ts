@@ -9,7 +9,7 @@ import type { LookUpPeer } from '#sandbox/lookup-peer.ts'
 
 /** Both look-ups as they stand in connectors/, but impatient: within `BUDGET_MS`, and a circuit that opens after three. */
 export const BUDGET_MS = 1_200
-export const OPEN_MS = 300
+export const OPEN_MS = 1_500
 
 export interface TestLookUps {
   readonly library: LookUpPeer
