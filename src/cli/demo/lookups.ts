@@ -1,8 +1,8 @@
 import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { HubAnswer } from '#sandbox/party-client.ts'
+import type { AnswerDocument } from '#trust/answer-claims.ts'
 import type { AnswerLookUp } from '#trust/answer-lookup.ts'
-import type { AnswerDocument } from '#trust/claims.ts'
 import type { Scenario } from './scenario.ts'
 import { eventually } from './stage.ts'
 
