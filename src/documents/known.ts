@@ -8,6 +8,8 @@ import type { JudgedDocument } from './lookup.ts'
 export interface KnownDocument {
   readonly data: JsonObject
   readonly issuer: string
+  /** What all its versions share. */
+  readonly identifier: string
   readonly originalDigest: string
   readonly seal?: Seal
   readonly status: string
@@ -22,6 +24,7 @@ export interface KnownDocument {
 export const heldDocument = (claimsOf: (token: string) => JsonObject, row: DocumentFound): KnownDocument => ({
   data: claimsOf(row.token)['data'] as JsonObject,
   issuer: row.issuer,
+  identifier: row.identifier,
   originalDigest: sha256Digest(row.token),
   status: row.status,
   validTo: row.valid_to,
@@ -31,11 +34,12 @@ export const heldDocument = (claimsOf: (token: string) => JsonObject, row: Docum
 
 /** One that was looked up; `issuer` is the party whose data it is. */
 export const foundDocument = (
-  { data, originalDigest, seal, status, validTo }: JudgedDocument,
+  { data, identifier, originalDigest, seal, status, validTo }: JudgedDocument,
   issuer: string,
 ): KnownDocument => ({
   data,
   issuer,
+  identifier,
   originalDigest,
   ...(seal === undefined ? {} : { seal }),
   status,

@@ -156,7 +156,7 @@ function applicantsOf({ contracts, claimsOf }: QueryDeps, { openedBy }: Occasion
 const lookedUpIn = ({ verdict: { document }, known }: PartExtract): AccessRow['lookUps'] =>
   known
     .filter(({ exchange }) => exchange === undefined)
-    .map(({ issuer, originalDigest }) => ({ provider: issuer, document, originalDigest }))
+    .map(({ issuer, identifier, originalDigest }) => ({ provider: issuer, document, identifier, originalDigest }))
 
 function requireRecorded(outcome: AccessOutcome, nowMs: number): void {
   if (outcome === 'replayed') throw new HubError('query.replayed')

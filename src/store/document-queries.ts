@@ -136,6 +136,8 @@ export interface AccessRow<Token = string> {
 export interface LookUpRow {
   readonly provider: string
   readonly document: string
+  /** What all its versions share. */
+  readonly identifier: string
   readonly originalDigest: string
 }
 
@@ -162,12 +164,12 @@ export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[])
     WITH asked AS MATERIALIZED (SELECT ${parameter}::jsonb AS rows),
     judged AS MATERIALIZED (SELECT r.n, r.outcome FROM asked, record_accesses(asked.rows) r),
     looked_up AS (
-      INSERT INTO access_look_up (iss, jti, provider, document, original_digest)
-      SELECT r.value->>'iss', r.value->>'jti', x.provider, x.document, x.original_digest
+      INSERT INTO access_look_up (iss, jti, provider, document, identifier, original_digest)
+      SELECT r.value->>'iss', r.value->>'jti', x.provider, x.document, x.identifier, x.original_digest
       FROM judged CROSS JOIN asked
       JOIN jsonb_array_elements(asked.rows) WITH ORDINALITY r ON r.ordinality = judged.n + 1
       CROSS JOIN LATERAL jsonb_to_recordset(r.value->'look_ups')
-        AS x(provider text, document text, original_digest text)
+        AS x(provider text, document text, identifier text, original_digest text)
       WHERE judged.outcome = 'recorded')
     SELECT n, outcome FROM judged ORDER BY n`.execute(db)
   return outcomes.map(({ outcome }) => outcome)

@@ -12,7 +12,10 @@ const STATEMENTS = [
      iss text NOT NULL, jti text NOT NULL,
      provider text NOT NULL,
      document text NOT NULL,
+     identifier text NOT NULL,
      original_digest text NOT NULL,
      FOREIGN KEY (iss, jti) REFERENCES access_record ON DELETE CASCADE)`,
   `CREATE INDEX access_look_up_by_access ON access_look_up (iss, jti)`,
+  // Whoever looked a document up is told when its status changes.
+  `CREATE INDEX access_look_up_by_document ON access_look_up (document, identifier)`,
 ]
