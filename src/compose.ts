@@ -1,44 +1,23 @@
 import path from 'node:path'
-import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Pool } from 'pg'
 import type { Bus } from '#bus/bus.ts'
-import { caseProgress } from '#cases/progress.ts'
-import { createBoundedComparison } from '#contracts/compat/bounded.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import { loadContracts } from '#contracts/load.ts'
-import { ACK_CONTRACT, claimsOf } from '#delivery/outcomes.ts'
-import { pullDeliveries } from '#delivery/pull.ts'
-import { exchangeStatus } from '#delivery/status.ts'
-import { query } from '#documents/query.ts'
 import { type Acceptance, type AcceptDeps, type Arrival, accept } from '#exchange/accept.ts'
-import { authenticate } from '#exchange/authenticate.ts'
 import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
-import { partiesOfContract } from '#exchange/contract-parties.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
 import { withNamings } from '#exchange/naming.ts'
 import { createPartyLimits, type PartyLimits } from '#exchange/party-limits.ts'
-import { type Proven, requireStanding } from '#exchange/prove.ts'
 import type { PlainRequest } from '#exchange/prove-plain.ts'
 import { createRefuse, type Refuse } from '#exchange/refuse.ts'
-import { answerError } from '#gateway/http/answers.ts'
-import { createGateway } from '#gateway/http/app.ts'
-import type { FileDoor } from '#gateway/http/deps.ts'
-import { createOperations } from '#gateway/http/operations.ts'
-import { metricsRoute } from '#gateway/http/routes/metrics.ts'
-import { createSourceAddress } from '#gateway/http/source-address.ts'
-import { createSourceLimit } from '#gateway/http/source-limit.ts'
 import type { BusReader } from '#gateway/metric-gauges.ts'
 import type { Metrics } from '#gateway/metrics.ts'
 import { statusOf } from '#gateway/problem.ts'
-import { createBatcher } from '#kernel/batcher.ts'
 import { type Clock, steadyClock, systemClock } from '#kernel/clock.ts'
-import { HubError } from '#kernel/errors.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
-import { activateKey } from '#parties/keys.ts'
 import { type LiveRegister, openRegister } from '#parties/register.ts'
 import { logHead } from '#store/cursor.ts'
-import { type Db, isStoreOutage, openDb, openPool } from '#store/db.ts'
-import type { AccessRow, CaseQuestion } from '#store/document-queries.ts'
+import { type Db, openDb, openPool } from '#store/db.ts'
 import { findReplay, insertRefusal } from '#store/exchange-queries.ts'
 import { createCommitBatch } from '#store/log-commit.ts'
 import { requireCurrentSchema } from '#store/migrate.ts'
@@ -47,12 +26,10 @@ import { type HubKeyRing, openKeyRing } from '#trust/key-ring.ts'
 import type { Signer } from '#trust/sign.ts'
 import type { LiveVault } from '#trust/vault.ts'
 import { openBus } from './compose-bus.ts'
-import { consentLookUps } from './compose-consents.ts'
-import { composeFiles } from './compose-files.ts'
 import { createLife, type Life, notReady } from './compose-health.ts'
-import { composeMetrics, metricsToken } from './compose-metrics.ts'
+import { composeMetrics } from './compose-metrics.ts'
 import { composePlain } from './compose-plain.ts'
-import { busSeal, openConfiguredVault, openedDocuments, sealedAccesses } from './compose-vault.ts'
+import { busSeal, openConfiguredVault } from './compose-vault.ts'
 import type { Config } from './config.ts'
 import { createFaultPoint } from './faults.ts'
 
@@ -103,8 +80,6 @@ export type Log = (entry: LogEntry) => void
 
 const LANES = 2
 const MIB = 1024 * 1024
-/** Queries are looked up and recorded many at once. */
-const BATCHES = { lanes: 2, maxItems: 128, isItemsFault: (error: unknown) => !isStoreOutage(error) }
 const QUEUE_LIMITS = { rows: 20_000, bytes: 64 * MIB } as const
 
 /** Opens everything on a database whose schema is current and whose register is seeded. */
@@ -206,99 +181,9 @@ async function openLogEnd(db: Db, pool: Pool, fault: FaultPoint, metrics: Metric
   return { committer, knownHead: () => head, onCommit: (listener) => listeners.push(listener) }
 }
 
-/** The HTTP edge over a core. */
-export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono {
-  const { config, clock, contracts, register, limits, db, vault } = core
-  const { hubId } = config
-  const asking = {
-    hubId,
-    claimsOf,
-    ...consentLookUps(core),
-    findCaseDocuments: createBatcher(
-      (questions: readonly CaseQuestion[]) => openedDocuments(db, vault, questions),
-      BATCHES,
-    ),
-    recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), BATCHES),
-    observe: core.metrics.queryJudged,
-  }
-  const app = createGateway({
-    hubId,
-    publicUrl,
-    clock,
-    contracts,
-    contractParties: (contract) => partiesOfContract(register, contracts, contract),
-    compareSchemas: createBoundedComparison({ timeoutMs: 2_000, memoryMb: 256, maxWaiting: 16 }),
-    accept: core.accept,
-    acceptPlain: core.acceptPlain,
-    query: outageAware((token: string, source: string | undefined) => query({ ...core, ...asking }, token, source)),
-    authenticate: (token, request, progress) =>
-      authenticate({ hubId, clock, register, limits }, token, request, progress),
-    refuse: outageAware(core.refuse),
-    activateKey: outageAware((proven: Proven) => activateKey(db, proven)),
-    status: outageAware((id: string, party: string) => exchangeStatus(db, id, party)),
-    pull: outageAware((asker: Proven, limit: number, waitSeconds: number, signal: AbortSignal) =>
-      pullDeliveries(
-        db,
-        vault,
-        { recipients: () => servedBy(register, asker, clock()), limit, waitSeconds },
-        AbortSignal.any([signal, core.life.draining]),
-      ),
-    ),
-    files: outageAwareDoor(composeFiles(core, (asker) => servedBy(register, asker, clock()))),
-    caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
-    jwks: () => ({ keys: [...core.keyRing.jwks().keys, ...core.decryption.publicKeys.map(({ jwk }) => jwk)] }),
-    notReady: () => notReady(core),
-    sourceAddress: createSourceAddress(config.trustedProxies),
-    unproven: createSourceLimit(steadyClock, config.unprovenPerSecond, config.unprovenBurst),
-    log: core.log,
-    logsRequests: config.logLevel === 'debug',
-  })
-  if (config.operationsPort === undefined) {
-    const notFound = (): Response => answerError(core, new HubError('http.not_found'))
-    metricsRoute(app, core.metrics, { token: metricsToken(config), notFound })
-  }
-  return app
-}
-
-const outageAwareDoor = ({ upload, uploadState, fetchable, open }: FileDoor): FileDoor => ({
-  upload: outageAware(upload),
-  uploadState: outageAware(uploadState),
-  fetchable: outageAware(fetchable),
-  open: outageAware(open),
-})
-
-/** Whose deliveries the asker gets by now: nobody's, once it lost its standing, and no suspended party's. */
-function servedBy(register: LiveRegister, asker: Proven, nowMs: number): readonly string[] {
-  requireStanding(register, asker)
-  return register
-    .actsFor(asker.party.id, ACK_CONTRACT, nowMs)
-    .filter((party) => register.party(party)?.status === 'active')
-}
-
-/** Health and metrics of a process, for a port of their own. */
-export const composeOperations = (core: Core): OpenAPIHono =>
-  createOperations({
-    metrics: core.metrics,
-    metricsToken: metricsToken(core.config),
-    notReady: () => notReady(core),
-    log: core.log,
-  })
-
 function counted(log: Log, metrics: Metrics): Log {
   return (entry) => {
     metrics.logged(entry.level)
     log(entry)
-  }
-}
-
-/** A database that is down is `hub.store_unavailable`, never an internal error. */
-function outageAware<A extends unknown[], R>(call: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
-  return async (...args) => {
-    try {
-      return await call(...args)
-    } catch (error) {
-      if (isStoreOutage(error)) throw new HubError('hub.store_unavailable', { cause: error, retryAfterSeconds: 1 })
-      throw error
-    }
   }
 }

@@ -26,7 +26,7 @@ const networks = z
   .transform((text) => text.split(',').map((block) => block.trim()))
   .pipe(z.array(z.cidrv4().or(z.cidrv6())).min(1))
 
-/** Every variable but ENDPOINT_<NAME>. */
+/** Every variable but ENDPOINT_<NAME> and ENDPOINT_<NAME>_SECRET_FILE. */
 const schema = z.object({
   HUB_ID: z.string().regex(PARTY_ID).default('dianqiao'),
   HOST: z.string().default('127.0.0.1'),
@@ -119,6 +119,8 @@ export interface Config {
   readonly sandbox: boolean
   /** Base URL by endpoint name of the connector manifests, from ENDPOINT_<NAME>. */
   readonly endpoints: Readonly<Record<string, string>>
+  /** The file with the secret of an endpoint, where its manifest asks for one, from ENDPOINT_<NAME>_SECRET_FILE. */
+  readonly endpointSecretFiles: Readonly<Record<string, string>>
   readonly republishAfterMs: number
   /** How long a process that was told to stop goes on serving, not ready, so that balancers notice. */
   readonly drainMs: number
@@ -159,7 +161,10 @@ export interface Config {
   readonly faultPoint: string | undefined
 }
 
-const ENDPOINT = /^ENDPOINT_([A-Z0-9_]+)$/
+/** The variable that holds the address of an endpoint. */
+export const endpointVariable = (name: string): string => `ENDPOINT_${name.toUpperCase().replaceAll('-', '_')}`
+
+const ENDPOINT = /^ENDPOINT_([A-Z0-9_]+?)(_SECRET_FILE)?$/
 
 /** Reads and checks the environment once; every fault is listed. An empty variable counts as absent. */
 export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
@@ -177,12 +182,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
   const v = parsed.data
   // PostgreSQL runs as an unprivileged user when we are root, so its data cannot stand in root's own folders.
   const dataDir = path.resolve(v.DATA_DIR ?? (isRoot ? '/var/lib/dianqiao' : '.dianqiao'))
-  const endpoints = Object.fromEntries(
-    Object.entries(given).flatMap(([name, value]) => {
-      const endpoint = ENDPOINT.exec(name)?.[1]
-      return endpoint === undefined ? [] : [[endpoint.toLowerCase().replaceAll('_', '-'), String(value)]]
-    }),
-  )
+  const endpoints = endpointsIn(given, undefined)
   const isTrial = v.DATABASE_URL === undefined && Object.keys(endpoints).length === 0
   return Object.freeze({
     hubId: v.HUB_ID,
@@ -198,6 +198,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     roles: v.ROLES,
     sandbox: v.SANDBOX === 'on' || (v.SANDBOX === undefined && isTrial),
     endpoints,
+    endpointSecretFiles: endpointsIn(given, '_SECRET_FILE'),
     republishAfterMs: v.RELAY_REPUBLISH_AFTER_MS,
     drainMs: v.DRAIN_MS ?? (v.DATABASE_URL !== undefined && v.ROLES.includes('gateway') ? 5_000 : 0),
     stopWithinMs: v.STOP_WITHIN_MS,
@@ -228,6 +229,16 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     logLevel: v.LOG_LEVEL,
     faultPoint: v.FAULT_POINT,
   })
+}
+
+/** By endpoint name: addresses, or what a suffix of the variable tells of them. */
+function endpointsIn(given: NodeJS.ProcessEnv, suffix: string | undefined): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(given).flatMap(([variable, value]) => {
+      const [, name, ending] = ENDPOINT.exec(variable) ?? []
+      return name === undefined || ending !== suffix ? [] : [[name.toLowerCase().replaceAll('_', '-'), String(value)]]
+    }),
+  )
 }
 
 function kafkaOf(v: z.infer<typeof schema>): KafkaConfig | undefined {

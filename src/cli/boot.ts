@@ -1,10 +1,12 @@
-import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { inTopic, outTopic } from '#bus/topic-names.ts'
-import { type Core, composeGateway, composeOperations, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
+import { type Core, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
+import { composeGateway, composeOperations } from '#compose-gateway.ts'
+import { CONNECTORS } from '#compose-lookups.ts'
 import { startLoops } from '#compose-loops.ts'
 import { prepareVault } from '#compose-vault.ts'
-import type { Config } from '#config.ts'
+import { type Config, endpointVariable } from '#config.ts'
+import { connectorFolders } from '#connect/folders.ts'
 import { type ConnectorHost, type HostTuning, startConnectorHost } from '#connect/host.ts'
 import { loadManifest } from '#connect/manifest.ts'
 import { loadContracts } from '#contracts/load.ts'
@@ -16,6 +18,7 @@ import { HubError } from '#kernel/errors.ts'
 import { openPartyEncryption, readPartySigner } from '#parties/key-files.ts'
 import { applySeeds } from '#parties/seed.ts'
 import type { DialectName } from '#sandbox/dialects.ts'
+import type { LookUpPeer } from '#sandbox/lookup-peer.ts'
 import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
 import type { Db } from '#store/db.ts'
 import { startEmbeddedPostgres } from '#store/embedded.ts'
@@ -24,6 +27,7 @@ import { openGenerations } from '#store/topic-queries.ts'
 import { openDecryptionKeys } from '#trust/encryption-keys.ts'
 import { decryptWith } from '#trust/jwe.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
+import { startLookUps } from './boot-lookups.ts'
 
 export interface RunningStore {
   readonly url: string
@@ -61,6 +65,8 @@ export interface RunningHub {
   readonly operationsUrl: string | undefined
   /** Sandbox peers by the party they stand for. */
   readonly peers: ReadonlyMap<string, MarketingPeer>
+  /** Sandbox peers of look-ups by the name of their endpoint. */
+  readonly lookUpPeers: ReadonlyMap<string, LookUpPeer>
   /** Not ready from now on: balancers go elsewhere, long polls end, and what still comes is served. */
   drain(): void
   /** Ends everything, the last started first. What fails is logged and does not keep the rest; false then. */
@@ -91,7 +97,8 @@ export async function boot(config: Config, log: Log, options: BootOptions = {}):
     const loops = startLoops(core, store.url)
     ends.add('loops', loops.stop)
     const peers = config.roles.includes('connect') ? await startConnectors(core, options, ends) : new Map()
-    const server = config.roles.includes('gateway') ? await startGateway(core) : undefined
+    const lookUpPeers = new Map<string, LookUpPeer>()
+    const server = config.roles.includes('gateway') ? await startGateway(core, lookUpPeers, ends) : undefined
     if (server !== undefined) {
       ends.add('gateway', () => server.stop(GRACE_MS))
       const parties = senders(core)
@@ -105,7 +112,7 @@ export async function boot(config: Config, log: Log, options: BootOptions = {}):
       server?.drain()
     }
     const { stop, stopping } = ends
-    return { core, url: server?.url, operationsUrl: operations?.url, peers, drain, stop, stopping }
+    return { core, url: server?.url, operationsUrl: operations?.url, peers, lookUpPeers, drain, stop, stopping }
   } catch (error) {
     await ends.stop()
     throw error
@@ -145,7 +152,7 @@ async function startConnectors(core: Core, options: BootOptions, ends: Ends): Pr
   ends.add('sandbox peers', async () => {
     for (const peer of peers.values()) await peer.stop()
   })
-  for (const directory of connectorFolders()) {
+  for (const directory of (await connectorFolders(CONNECTORS)).sinks) {
     const host = await startConnector(core, directory, peers, options)
     ends.add(`connector ${host.manifest.id}`, () => host.stop(GRACE_MS))
   }
@@ -167,9 +174,14 @@ const senders = (core: Core): string[] =>
     .filter((party) => party.busDoor)
     .map((party) => party.id)
 
-async function startGateway(core: Core): Promise<RunningServer> {
+async function startGateway(core: Core, peers: Map<string, LookUpPeer>, ends: Ends): Promise<RunningServer> {
   let url = core.config.publicUrl
-  const app = composeGateway(core, () => url ?? '')
+  ends.add('look-up peers', async () => {
+    for (const peer of peers.values()) await peer.stop()
+  })
+  const lookUps = await startLookUps(core, peers)
+  ends.add('look-ups', async () => lookUps.stop())
+  const app = composeGateway(core, () => url ?? '', lookUps.looking)
   const server = await startServer(app, core.config)
   url ??= server.url
   return server
@@ -178,14 +190,6 @@ async function startGateway(core: Core): Promise<RunningServer> {
 async function startOperations(core: Core): Promise<RunningServer | undefined> {
   const { host, operationsPort: port } = core.config
   return port === undefined ? undefined : startServer(composeOperations(core), { host, port })
-}
-
-/** Folders in connectors/ are the list. */
-export function connectorFolders(): string[] {
-  const root = path.join(PROJECT_ROOT, 'connectors')
-  return readdirSync(root, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => path.join(root, entry.name))
 }
 
 async function startConnector(
@@ -252,7 +256,7 @@ async function endpointOf(
   const configured = config.endpoints[name]
   if (configured !== undefined) return configured
   if (!config.sandbox) {
-    const variable = `ENDPOINT_${name.toUpperCase().replaceAll('-', '_')}`
+    const variable = endpointVariable(name)
     throw new HubError('config.invalid', {
       detail: { zh: `缺少变量 ${variable}`, en: `the variable ${variable} is missing` },
     })

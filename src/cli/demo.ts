@@ -22,6 +22,7 @@ import {
   suspendedLicence,
 } from './demo/documents.ts'
 import { licenceCopyTravels } from './demo/files.ts'
+import { liveLookUps } from './demo/lookups.ts'
 import { plainDoor } from './demo/plain-door.ts'
 import { makeTopics, type RealBackends, startBackends, untilBusReads } from './demo/real.ts'
 import { refusals } from './demo/refusals.ts'
@@ -78,6 +79,7 @@ async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promi
   await samePushAgain(scenario)
   await peerRecovers(scenario)
   await licenceFetch(scenario)
+  await liveLookUps(scenario)
   await licenceCopyTravels(scenario)
   await oneLicenceBundle(scenario)
   await residentBundle(scenario)

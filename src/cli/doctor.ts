@@ -35,8 +35,9 @@ export async function doctor(json: boolean): Promise<number> {
 
 /** Looks at everything this configuration names and changes nothing of it; what depends on a failed check is left out. */
 export async function examine(config: Config): Promise<readonly Finding[]> {
-  const { manifests: all, findings: connectors } = await readManifests()
+  const { manifests: all, lookUps: everyLookUp, findings: connectors } = await readManifests()
   const manifests = config.roles.includes('connect') ? all : []
+  const lookUps = config.roles.includes('gateway') ? everyLookUp : []
   return [
     sound('configuration', `角色 ${config.roles.join(',')}`, `roles ${config.roles.join(',')}`),
     ...(await examined('contracts', contractFindings)),
@@ -44,7 +45,7 @@ export async function examine(config: Config): Promise<readonly Finding[]> {
     ...(await examined('keys', () => keyFindings(config, manifests))),
     ...(await examined('disk', () => diskFindings(config))),
     ...(await examined('database', () => withStore(config, (db) => storeFindings(db, config, manifests)))),
-    ...(await examined('peers', () => peerFindings(config, manifests))),
+    ...(await examined('peers', () => peerFindings(config, manifests, lookUps))),
   ]
 }
 

@@ -57,7 +57,7 @@ function tell(config: Config, hub: RunningHub): void {
   }
   const operations = hub.operationsUrl ?? hub.url
   if (operations !== undefined) say(`  metrics   ${operations}/metrics`)
-  for (const [party, peer] of hub.peers) say(`  sandbox   ${peer.url}  (${party})`)
+  for (const [name, peer] of [...hub.peers, ...hub.lookUpPeers]) say(`  sandbox   ${peer.url}  (${name})`)
   say(`  data      ${config.databaseUrl === undefined ? config.dataDir : 'DATABASE_URL'}`)
   if (hub.url !== undefined) say(`\n  curl -s ${hub.url}/v1/time\n  curl -s ${hub.url}/health/ready`)
 }

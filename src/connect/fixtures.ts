@@ -7,6 +7,9 @@ import { canonicalJson } from '#kernel/canonical.ts'
 import { asHubError, HubError } from '#kernel/errors.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { judgeAnswer, judgeLookUp } from './answers.ts'
+import type { FixtureResult } from './fixture-result.ts'
+import { isLookUp } from './folders.ts'
+import { testLookUp } from './lookup-fixtures.ts'
 import { loadManifest, type Manifest } from './manifest.ts'
 import { loadMappings, type Mappings } from './mapping.ts'
 import { makeLookUp, makeRequest } from './request.ts'
@@ -63,20 +66,12 @@ const fixture = z.strictObject({
 type Fixture = z.output<typeof fixture>
 type ExpectedRequest = z.output<typeof request>
 
-export interface FixtureResult {
-  readonly file: string
-  readonly title: string
-  readonly contract: string
-  readonly data: JsonObject
-  /** Empty when the fixture passes. */
-  readonly problems: readonly string[]
-}
-
 /**
  * Runs every fixture of a connector's folder, offline. Throws `connector.invalid` for a folder that cannot be judged:
  * a faulty manifest, mapping or fixture, or a contract of the manifest without a fixture (of its look-up as well).
  */
 export async function testConnector(directory: string): Promise<readonly FixtureResult[]> {
+  if (await isLookUp(directory)) return testLookUp(directory)
   const manifest = await loadManifest(directory)
   const mappings = await loadMappings(directory, manifest)
   const results: FixtureResult[] = []

@@ -142,7 +142,11 @@ function timesOf(
   return { timeoutMs, leaseMs, pollMs: tuning.pollMs ?? 500, settleMs }
 }
 
-function authenticationHeaders(manifest: Manifest, secret: string | undefined): Record<string, string> {
+/** The header that the manifest asks for. Throws `config.invalid` without the secret for it. */
+export function authenticationHeaders(
+  manifest: Pick<Manifest, 'endpoint'>,
+  secret: string | undefined,
+): Record<string, string> {
   const { authentication } = manifest.endpoint
   if (authentication === undefined) return {}
   if (secret === undefined) {

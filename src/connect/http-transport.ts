@@ -15,8 +15,11 @@ interface HttpTransportOptions {
 }
 
 export interface HttpTransport {
-  /** Never rejects: what goes wrong on the way is an answer of kind `failure`. */
-  readonly send: (request: PeerRequest) => Promise<PeerAnswer>
+  /**
+   * Never rejects: what goes wrong on the way is an answer of kind `failure`. A signal that aborts ends the exchange as
+   * the time-out does.
+   */
+  readonly send: (request: PeerRequest, signal?: AbortSignal) => Promise<PeerAnswer>
   readonly close: () => void
 }
 
@@ -31,7 +34,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
   const agent = secure ? new https.Agent(agentOptions) : new http.Agent(agentOptions)
   const prefix = base.pathname.replace(/\/$/, '')
 
-  const send = (request: PeerRequest): Promise<PeerAnswer> =>
+  const send = (request: PeerRequest, signal?: AbortSignal): Promise<PeerAnswer> =>
     new Promise((resolve) => {
       const body = Buffer.from(request.body)
       const outgoing = (secure ? https : http).request({
@@ -45,13 +48,17 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       })
       const settle = (answer: PeerAnswer): void => {
         clearTimeout(timer)
+        signal?.removeEventListener('abort', giveUp)
         resolve(answer)
       }
       let sent = false
-      const timer = setTimeout(() => {
+      const giveUp = (): void => {
         settle({ kind: 'failure', reason: 'timeout', detail: `no answer within ${options.timeoutMs} ms`, sent })
         outgoing.destroy()
-      }, options.timeoutMs)
+      }
+      const timer = setTimeout(giveUp, options.timeoutMs)
+      if (signal?.aborted === true) queueMicrotask(giveUp)
+      else signal?.addEventListener('abort', giveUp, { once: true })
       outgoing.on('socket', (socket) => {
         if (socket.connecting) socket.once('connect', () => (sent = true))
         else sent = true

@@ -10,8 +10,8 @@ import { NAMED_FAULTS, type NamedFault } from './soap-faults.ts'
 const DEFAULT_SCHEDULE_MS = [5_000, 30_000, 120_000, 600_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000]
 
 const headerName = z.string().regex(/^[A-Za-z0-9-]+$/)
-const urlPath = z.string().regex(/^\/[!-~]*$/)
-const pointer = z.string().regex(/^(?:\/[^/]+)+$/)
+export const urlPath = z.string().regex(/^\/[!-~]*$/)
+export const pointer = z.string().regex(/^(?:\/[^/]+)+$/)
 const mappingFile = z.string().regex(/^[a-z0-9-]+\.(?:jsonata|ts)$/)
 /** An XML name without a prefix, of letters that need no escaping anywhere. */
 const elementName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]*$/)
@@ -53,22 +53,29 @@ const asking = {
   settleMs: z.int().min(1).optional(),
 }
 
-const common = {
+/** What every folder says of itself, whatever it does. */
+export const identity = {
   id: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$/),
   version: z.string().regex(/^\d+\.\d+\.\d+$/),
   title: z.strictObject({ zh: z.string().min(1), en: z.string().min(1) }),
+}
+
+export const endpoint = z.strictObject({
+  /** The configuration key under which its address and secret are found. */
+  name: z.string().regex(/^[a-z0-9-]+$/),
+  timeoutMs: z.int().min(10).max(120_000),
+  /** The header that carries the secret, with its scheme in front when there is one. */
+  authentication: z.strictObject({ header: headerName, scheme: z.string().min(1).optional() }).optional(),
+})
+
+const common = {
+  ...identity,
   /** Whose deliveries it takes. */
   recipient: z.string().regex(PARTY_ID),
   /** Its own party id: it signs acknowledgements with its own key, on behalf of the recipient. */
   party: z.string().regex(PARTY_ID),
   direction: z.literal('sink'),
-  endpoint: z.strictObject({
-    /** The configuration key under which its address and secret are found. */
-    name: z.string().regex(/^[a-z0-9-]+$/),
-    timeoutMs: z.int().min(10).max(120_000),
-    /** The header that carries the secret, with its scheme in front when there is one. */
-    authentication: z.strictObject({ header: headerName, scheme: z.string().min(1).optional() }).optional(),
-  }),
+  endpoint,
   /** The header that carries the effect key; a mapping may carry it in the body as well, or instead. */
   effectKeyHeader: headerName.optional(),
   /** The answer that says "I have it already". Any other 409 is a rejection. */
@@ -80,7 +87,7 @@ const common = {
   onDead: z.enum(['block', 'continue']).default('block'),
 }
 
-const contractRef = z.string().regex(/^[a-z0-9-]+@\d+$/)
+export const contractRef = z.string().regex(/^[a-z0-9-]+@\d+$/)
 
 const httpManifest = z.strictObject({
   ...common,
@@ -114,22 +121,28 @@ export type AnswerMatch = z.output<typeof answerMatch>
 
 /** Reads and checks connector.yaml. Throws `connector.invalid` with every fault; unknown keys are faults. */
 export async function loadManifest(directory: string): Promise<Manifest> {
+  const { file, document } = await readManifestFile(directory)
+  const result = (isSoap(document) ? soapManifest : httpManifest).safeParse(document)
+  const faults = result.success ? unsafe(result.data) : result.error.issues.map(asViolation)
+  if (result.success && faults.length === 0) return result.data
+  throw faulty(file, faults)
+}
+
+/** connector.yaml as it stands, before anything is judged. Throws `connector.invalid` when it is no YAML. */
+export async function readManifestFile(
+  directory: string,
+): Promise<{ readonly file: string; readonly document: unknown }> {
   const file = path.join(directory, 'connector.yaml')
-  let document: unknown
   try {
-    document = parse(await readFile(file, 'utf8'), { strict: true, uniqueKeys: true })
+    return { file, document: parse(await readFile(file, 'utf8'), { strict: true, uniqueKeys: true }) as unknown }
   } catch (cause) {
     const message = { zh: `${file} 无法读取或不是合法的 YAML`, en: `${file} cannot be read or is not valid YAML` }
     throw new HubError('connector.invalid', { detail: message, cause })
   }
-  const result = (isSoap(document) ? soapManifest : httpManifest).safeParse(document)
-  const faults = result.success ? unsafe(result.data) : result.error.issues.map(asViolation)
-  if (result.success && faults.length === 0) return result.data
-  throw new HubError('connector.invalid', {
-    violations: faults,
-    detail: { zh: `${file} 有误`, en: `${file} is faulty` },
-  })
 }
+
+export const faulty = (file: string, violations: readonly Violation[]): HubError =>
+  new HubError('connector.invalid', { violations, detail: { zh: `${file} 有误`, en: `${file} is faulty` } })
 
 const isSoap = (document: unknown): boolean =>
   typeof document === 'object' && document !== null && 'transport' in document && document.transport === 'soap'
@@ -148,7 +161,7 @@ function unsafe(manifest: Manifest): Violation[] {
   return [{ pointer: '/confirm', rule: 'manifest.confirm-missing', message }]
 }
 
-function asViolation(issue: z.core.$ZodIssue): Violation {
+export function asViolation(issue: z.core.$ZodIssue): Violation {
   const at = issue.path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
   return {
     pointer: at,

@@ -8,7 +8,7 @@ import type { Manifest } from './manifest.ts'
 import type { MapExchange, MappingInput } from './sdk.ts'
 
 /** Runs one mapping. Throws `mapping.failed`, which is for ever: the same input fails the same way. */
-export type Mapping = (input: MappingInput) => Promise<JsonObject>
+export type Mapping<I extends object = MappingInput> = (input: I) => Promise<JsonObject>
 
 /** Bounds of one evaluation: milliseconds, depth of recursion, length of a sequence. */
 const GUARDRAILS = Object.freeze({ timeout: 1_000, stack: 200, sequence: 10_000 })
@@ -32,9 +32,16 @@ export async function loadMappings(directory: string, manifest: Manifest): Promi
   }
 }
 
-async function loadMapping(file: string): Promise<Mapping> {
+const loadMapping = (file: string): Promise<Mapping> =>
+  file.endsWith('.ts') ? loadable(file, () => loadModule(file)) : readMapping(file)
+
+/** A JSONata file of a connector's folder. Throws `connector.invalid` for one that cannot be compiled. */
+export const readMapping = <I extends object = MappingInput>(file: string): Promise<Mapping<I>> =>
+  loadable(file, async () => compile<I>(await readFile(file, 'utf8')))
+
+async function loadable<M>(file: string, load: () => Promise<M>): Promise<M> {
   try {
-    return file.endsWith('.ts') ? await loadModule(file) : compile(await readFile(file, 'utf8'))
+    return await load()
   } catch (cause) {
     const reason = reasonOf(cause)
     const detail = { zh: `映射 ${file} 无法加载：${reason}`, en: `the mapping ${file} cannot be loaded: ${reason}` }
@@ -43,7 +50,7 @@ async function loadMapping(file: string): Promise<Mapping> {
 }
 
 /** A JSONata expression with its guardrails on. Its result must be an object. */
-export function compile(expression: string): Mapping {
+export function compile<I extends object = MappingInput>(expression: string): Mapping<I> {
   const compiled = jsonata(expression, GUARDRAILS)
   return async (input) => {
     let result: unknown

@@ -18,3 +18,28 @@ export interface MappingInput {
 
 /** A mapping that JSONata cannot express: a module `<contract>.ts` in the connector's folder exports it as `map`. */
 export type MapExchange = (input: MappingInput) => Json | Promise<Json>
+
+/** What the mappings of a look-up start from: the query, and the answers of the steps before. */
+export interface LookUpInput {
+  readonly query: {
+    readonly contract: string
+    /** As the query contract's schema describes it. */
+    readonly data: JsonObject
+    /** Who asks, or for whom. */
+    readonly party: string
+    readonly purpose: string
+    readonly legalBasis: string
+    /** 实施编码 of the service item, and the pseudonymous staff id. */
+    readonly item: string
+    readonly operator: string
+    readonly caseNo: string
+    /** When it was asked (ISO 8601), so that nothing needs the clock. */
+    readonly askedAt: string
+  }
+  /** A UUID of this look-up, the same in each of its steps. */
+  readonly requestId: string
+  /** The body of each step's answer, by the step's name. */
+  readonly steps: { readonly [step: string]: Json }
+  /** The table of the manifest: the system's status codes by kind of licence. */
+  readonly statuses: { readonly [kind: string]: { readonly [code: string]: string } }
+}

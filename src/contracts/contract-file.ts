@@ -202,10 +202,13 @@ function dataPointers(source: ContractFile): [at: string, pointer: string][] {
     found.push([`/rules/${i}/pointer`, rule.pointer])
   })
   if (document !== undefined) {
-    const { holders, statuses: _statuses, identifies: _identifies, otherKeys, ...pointers } = document
+    const { holders, statuses: _statuses, identifies: _identifies, otherKeys, lapses = [], ...pointers } = document
     for (const [key, value] of Object.entries(pointers)) found.push([`/document/${key}`, value])
     otherKeys.forEach((pointer, i) => {
       found.push([`/document/otherKeys/${i}`, pointer])
+    })
+    lapses.forEach((pointer, i) => {
+      found.push([`/document/lapses/${i}`, pointer])
     })
     const item = holders.list === undefined ? '' : `${holders.list}/0`
     found.push(['/document/holders/list', holders.list])

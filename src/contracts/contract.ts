@@ -59,6 +59,8 @@ export interface DocumentPointers {
   readonly statusTime: string
   /** Last day of validity (date, Asia/Shanghai, inclusive); no value there means no end (长期). */
   readonly validTo?: string
+  /** Times (date-time) after which a copy of it must not be used any more, besides the end of its validity. */
+  readonly lapses?: readonly string[]
   /** The list, and the pointers inside each of its items; without a list they lead into the data itself. */
   readonly holders: { readonly list?: string; readonly codeType: string; readonly code: string }
   /** Whether all holders are codes of one person, such as an identity card's number and network number. */
@@ -112,6 +114,10 @@ export interface Answers {
 export interface AnswerPart<C = Condition> {
   /** The document contract, `name@major`. */
   readonly document: string
+  /** `lookup`: the connector `lookup` asks the system that holds it; the projection stands in when it cannot. */
+  readonly source: 'projection' | 'lookup'
+  /** Id of a folder in connectors/, exactly where the source is a look-up. */
+  readonly lookup?: string
   /** `match`: only that there is one, as `matched`, with what is listed; never the record itself. */
   readonly gives: 'fields' | 'match'
   /** What may leave at most: top-level members, `matched`, names of `computed`. */

@@ -1,15 +1,14 @@
 import type { AnswerPart, Answers } from '#contracts/contract.ts'
-import { sha256Digest } from '#kernel/canonical.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
-import { type DocumentFound, MAX_DOCUMENTS } from '#store/document-queries.ts'
+import { MAX_DOCUMENTS } from '#store/document-queries.ts'
 import type { AnswerDocument, PartVerdict, Verdict } from '#trust/answer-claims.ts'
+import type { KnownDocument } from './known.ts'
 import { fieldsOf, minimise, statusAt, textAt } from './minimise.ts'
 
 export interface ExtractInput {
   /** Of the query. */
   readonly claims: JsonObject
   readonly nowMs: number
-  readonly claimsOf: (token: string) => JsonObject
   /** Names of the applicants of the case. */
   readonly applicants: readonly string[]
 }
@@ -17,8 +16,8 @@ export interface ExtractInput {
 export interface PartExtract {
   readonly verdict: PartVerdict
   readonly documents: readonly AnswerDocument[]
-  /** The exchanges that brought them. */
-  readonly exchanges: readonly string[]
+  /** The same as they are known: by which exchange, or looked up where. */
+  readonly known: readonly KnownDocument[]
 }
 
 const VERDICTS: Readonly<Record<string, Verdict>> = {
@@ -36,7 +35,7 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
 export function extractParts(
   input: ExtractInput,
   { parts, needs }: Answers,
-  found: readonly (readonly DocumentFound[])[],
+  found: readonly (readonly KnownDocument[])[],
   granted: readonly string[],
 ): PartExtract[] {
   const extracts = parts.map((part, index) => {
@@ -53,23 +52,18 @@ export function extractParts(
 const withheld = ({ verdict: { document } }: PartExtract): PartExtract => ({
   verdict: { document, verdict: 'withheld', documents: 0, complete: true },
   documents: [],
-  exchanges: [],
+  known: [],
 })
 
 /** A verdict and granted members of each document, and one verdict of them all. */
 function extractPart(
   input: ExtractInput,
   part: AnswerPart,
-  found: readonly DocumentFound[],
+  found: readonly KnownDocument[],
   fields: readonly string[],
 ): PartExtract {
-  const told = found.slice(0, MAX_DOCUMENTS).flatMap((row) => {
-    const data = input.claimsOf(row.token)['data'] as JsonObject
-    return concerns(input, part, data)
-      ? [{ exchange: row.exchange, document: extract(input, part, row, data, fields) }]
-      : []
-  })
-  const documents = told.map(({ document }) => document)
+  const known = found.slice(0, MAX_DOCUMENTS).filter(({ data }) => concerns(input, part, data))
+  const documents = known.map((one) => extract(input, part, one, fields))
   const best = documents.find(({ verdict }) => verdict === 'valid') ?? documents[0]
   return {
     verdict: {
@@ -80,7 +74,7 @@ function extractPart(
       ...(part.gives === 'match' ? { matched: documents.length > 0 } : {}),
     },
     documents,
-    exchanges: told.map(({ exchange }) => exchange),
+    known,
   }
 }
 
@@ -103,14 +97,13 @@ const plainName = (name: string): string =>
 function extract(
   { claims, nowMs }: ExtractInput,
   part: AnswerPart,
-  row: DocumentFound,
-  data: JsonObject,
+  { data, seal, ...known }: KnownDocument,
   fields: readonly string[],
 ): AnswerDocument {
-  const status = statusAt(row.status, row.valid_to, nowMs)
+  const status = statusAt(known.status, known.validTo, nowMs)
   const judged = { data, claims, nowMs }
   const unmet = part.conditions.filter(({ expression }) => !expression(judged)).map(({ id }) => id)
-  const standing = row.replaced && status === 'ACTIVE' ? 'replaced' : (VERDICTS[status] ?? 'other')
+  const standing = known.replaced && status === 'ACTIVE' ? 'replaced' : (VERDICTS[status] ?? 'other')
   const verdict = standing === 'valid' && unmet.length > 0 ? 'insufficient' : standing
   const computed = part.computed.map(({ name, expression }): [string, Json] => [
     name,
@@ -122,14 +115,16 @@ function extract(
     ...data,
   }
   return {
-    document: row.contract,
+    document: part.document,
     data: minimise(all, fields),
-    issuer: row.issuer,
-    originalDigest: sha256Digest(row.token),
-    proof: 'hub',
+    issuer: known.issuer,
+    originalDigest: known.originalDigest,
+    // A digest that the hub took proves what the hub saw; the issuer's own proof is its seal.
+    proof: seal === undefined ? 'hub' : 'issuer',
     status,
     verdict,
-    validTo: row.valid_to,
+    validTo: known.validTo,
+    ...(seal === undefined ? {} : { seal }),
     ...(unmet.length === 0 ? {} : { unmet }),
   }
 }

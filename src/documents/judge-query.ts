@@ -16,7 +16,7 @@ export interface JudgeDeps {
 export interface JudgedQuery {
   readonly contract: Contract
   readonly answers: Answers
-  /** A query carries its business key as `sub` alone; this is that key in the shape of the contract's schema. */
+  /** The business key that a query carries as `sub`, and its `data` where it has one, in the shape of the contract's schema. */
   readonly data: JsonObject
 }
 
@@ -52,7 +52,17 @@ export function judgeQuery(deps: JudgeDeps, proven: Proven, claims: QueryClaims,
       `no right to ask ${contract.ref}`,
     )
   }
-  const data = { [contract.sub.slice(1)]: claims.sub }
+  const key = contract.sub.slice(1)
+  if (claims.data !== undefined && Object.hasOwn(claims.data, key) && claims.data[key] !== claims.sub) {
+    throw violated(
+      'contract.claim_mismatch',
+      `/data${contract.sub}`,
+      'sub',
+      '数据中的业务键与声明 sub 不一致',
+      'the business key in the data differs from the claim sub',
+    )
+  }
+  const data = { ...claims.data, [key]: claims.sub }
   const violations = validateData(contract, data)
   if (violations.length > 0) throw new HubError('contract.schema_violated', { violations })
   const errors = brokenRules(contract, { data, claims: proven.token.claims, nowMs })

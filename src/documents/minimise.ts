@@ -35,3 +35,6 @@ export function textAt(data: Json, pointer: string): string | undefined {
   const value = atPointer(data, pointer)
   return typeof value === 'string' ? value : undefined
 }
+
+/** When a day in Asia/Shanghai (YYYY-MM-DD) is over. */
+export const endOfShanghaiDay = (day: string): number => Date.parse(`${day}T00:00:00+08:00`) + DAY_MS

@@ -30,7 +30,7 @@ export interface Asked extends Wanted {
 }
 
 /** Why the caller may ask about this subject now, and what it may get. */
-export interface Occasion extends Omit<CaseDocuments, 'subjectKeys'> {
+export interface Occasion extends CaseDocuments {
   readonly session: string | undefined
   /** What it rests on where its legal basis is consent, or where its session does. */
   readonly consent: ConsentFound | undefined
@@ -104,10 +104,11 @@ async function consentsNamed(
 
 function occasionIn(
   { claims: { purpose, fields: named }, parts, granted, ...asked }: Asked,
-  { subjectKeys, ...found }: CaseDocuments,
+  found: CaseDocuments,
   consents: readonly ConsentFound[] | undefined,
   session: string | undefined,
 ): Occasion {
+  const { subjectKeys } = found
   const needed = { subjectKeys, purpose, parts, fields: named, granted, atMs: asked.atMs }
   const consent = consents === undefined ? undefined : consentFor(consents, needed)
   const fields = named ?? granted

@@ -1,30 +1,29 @@
-import type { Answers } from '#contracts/contract.ts'
-import type { Digests } from '#exchange/digests.ts'
+import type { Answers, Contract } from '#contracts/contract.ts'
 import { type Observe, observed } from '#exchange/judged.ts'
 import type { PartyLimits } from '#exchange/party-limits.ts'
 import type { Grant } from '#exchange/party-register.ts'
 import { type Progress, type Proven, proveParty, requireStanding } from '#exchange/prove.ts'
 import type { Refuse, Refused } from '#exchange/refuse.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
-import { type Clock, numericDate } from '#kernel/clock.ts'
+import { numericDate } from '#kernel/clock.ts'
 import { asHubError, HubError } from '#kernel/errors.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
-import type { AccessOutcome, AccessRow } from '#store/document-queries.ts'
+import type { AccessOutcome, AccessRow, Cap } from '#store/document-queries.ts'
 import { type QueryClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
 import { consentWithdrawn } from './basis.ts'
 import { capReached, capsOf, guessesOf } from './caps.ts'
 import { extractParts, type PartExtract } from './extract.ts'
+import { gather, type PartSource } from './gather.ts'
 import { grantFor } from './grants.ts'
 import { type JudgeDeps, judgeQuery } from './judge-query.ts'
-import { shanghaiDay, textAt } from './minimise.ts'
+import type { LiveDeps } from './live.ts'
+import { fieldsOf, shanghaiDay, textAt } from './minimise.ts'
 import { type Occasion, type OccasionDeps, occasionOf, type Wanted } from './occasion.ts'
 
-export interface QueryDeps extends JudgeDeps, OccasionDeps {
-  readonly clock: Clock
+export interface QueryDeps extends JudgeDeps, OccasionDeps, LiveDeps {
   readonly limits: PartyLimits
-  readonly digests: Digests
   readonly signer: Signer
   readonly refuse: Refuse
   readonly claimsOf: (token: string) => JsonObject
@@ -92,26 +91,29 @@ async function answer(
     atMs: nowMs,
   }
   const grant = grantFor(deps.register.grants(principal, contract.ref), asked)
-  const occasion = await occasionOf(deps, {
-    party: principal,
-    claims,
-    parts: answers.parts,
-    granted: grant.fields,
-    atMs: nowMs,
-    ...wantedBy(deps, answers, data),
-  })
+  const inItsCase = () =>
+    occasionOf(deps, {
+      party: principal,
+      claims,
+      parts: answers.parts,
+      granted: grant.fields,
+      atMs: nowMs,
+      ...wantedBy(deps, answers, data),
+    })
+  const occasion = await inItsCase()
   const { caseId, session, consent, fields, subjectKey } = occasion
-  const input = {
-    claims: proven.token.claims,
-    nowMs,
-    claimsOf: deps.claimsOf,
-    applicants: applicantsOf(deps, occasion),
-  }
-  const extracts = extractParts(input, answers, occasion.documents, fields)
-  const signed = signAnswer(deps, proven, claims, extracts, nowMs)
+  const { counted, guesses, foresee } = countingOf(deps, { claims, contract, grant, occasion, nowMs })
+  const wanted = answers.parts.map(
+    (part) => part.document === answers.needs || fieldsOf(part, answers.parts, fields).length > 0,
+  )
+  const sources = await gather(deps, answers, { party: principal, claims, data, occasion, inItsCase, foresee, wanted })
+  const answeredMs = deps.clock()
+  const input = { claims: proven.token.claims, nowMs: answeredMs, applicants: applicantsOf(deps, occasion) }
+  const known = sources.map(({ documents }) => documents)
+  const extracts = extractParts(input, answers, known, fields)
+  const signed = signAnswer(deps, proven, { claims, extracts, sources, nowMs: answeredMs })
   const outcome = await deps.recordAccess({
-    iss: claims.iss,
-    jti: claims.jti,
+    ...counted,
     contract: contract.ref,
     subjectKey,
     caseId,
@@ -122,42 +124,40 @@ async function answer(
     item: claims.item,
     operator: claims.operator,
     grant: grant.id,
-    caps: [
-      ...capsOf(grant, { party: principal, operator: `${claims.iss} ${claims.operator}`, subject: subjectKey }),
-      ...guessesOf(contract, caseId ?? session ?? '', !extracts.some(({ documents }) => documents.length > 0)),
-    ],
-    day: shanghaiDay(nowMs),
+    caps: [...counted.caps, ...guesses(!extracts.some(({ documents }) => documents.length > 0))],
     fields,
-    documents: extracts.flatMap(({ exchanges }) => exchanges),
+    documents: extracts.flatMap(({ known }) => known.flatMap(({ exchange }) => exchange ?? [])),
+    lookUps: extracts.flatMap(lookedUpIn),
     token: proven.token.text,
     answerDigest: sha256Digest(signed),
-    answeredAtMs: nowMs,
+    answeredAtMs: answeredMs,
   })
-  requireRecorded(outcome, grant, nowMs)
+  requireRecorded(outcome, grant, answeredMs)
   requireStanding(deps.register, proven)
   grantFor(deps.register.grants(principal, contract.ref), { ...asked, atMs: deps.clock() })
   return signed
 }
 
-function signAnswer(
-  { hubId, signer }: QueryDeps,
-  { token }: Proven,
-  { iss, jti }: QueryClaims,
-  extracts: readonly PartExtract[],
-  nowMs: number,
-): string {
-  const now = numericDate(nowMs)
-  return signer.sign('answer+jwt', {
-    iss: hubId,
-    aud: iss,
-    iat: now,
-    exp: now + ANSWER_SECONDS,
-    jti: uuidv7(nowMs),
-    of: { iss, jti, tokenDigest: token.digest },
-    asOf: now,
-    documents: extracts.flatMap(({ documents }) => documents),
-    parts: extracts.map(({ verdict }) => verdict),
-  })
+interface CountedFor {
+  readonly claims: QueryClaims
+  readonly contract: Contract
+  readonly grant: Grant
+  readonly occasion: Occasion
+  readonly nowMs: number
+}
+
+/** What a query counts against, and a look ahead at it before a foreign system is asked. */
+function countingOf(deps: QueryDeps, { claims, contract, grant, occasion, nowMs }: CountedFor) {
+  const { iss, jti, operator, obo = iss } = claims
+  const names = { party: obo, operator: `${iss} ${operator}`, subject: occasion.subjectKey }
+  const counted = { iss, jti, caps: capsOf(grant, names), day: shanghaiDay(nowMs) }
+  const guesses = (isMiss: boolean): Cap[] => guessesOf(contract, occasion.caseId ?? occasion.session ?? '', isMiss)
+  const foresee = async (): Promise<void> => {
+    if (deps.looking === undefined) return
+    const caps = [...counted.caps, ...guesses(false)]
+    requireRecorded(await deps.looking.foreseeAccess({ ...counted, caps }), grant, deps.clock())
+  }
+  return { counted, guesses, foresee }
 }
 
 /** Throws what kept an access from being recorded: then nothing is answered. */
@@ -188,4 +188,34 @@ function applicantsOf({ contracts, claimsOf }: QueryDeps, { openedBy }: Occasion
   return (contracts.get(openedBy.contract)?.opensCase?.subjects ?? []).flatMap(
     ({ name }) => (name === undefined ? undefined : textAt(data, name)) ?? [],
   )
+}
+
+/** What of a part no exchange brought. */
+const lookedUpIn = ({ verdict: { document }, known }: PartExtract): AccessRow['lookUps'] =>
+  known
+    .filter(({ exchange }) => exchange === undefined)
+    .map(({ issuer, identifier, originalDigest }) => ({ provider: issuer, document, identifier, originalDigest }))
+
+interface Answered {
+  readonly claims: QueryClaims
+  readonly extracts: readonly PartExtract[]
+  readonly sources: readonly PartSource[]
+  readonly nowMs: number
+}
+
+function signAnswer(deps: QueryDeps, proven: Proven, { claims, extracts, sources, nowMs }: Answered): string {
+  const now = numericDate(nowMs)
+  const lookUps = sources.flatMap(({ lookUp }) => lookUp ?? [])
+  return deps.signer.sign('answer+jwt', {
+    iss: deps.hubId,
+    aud: claims.iss,
+    iat: now,
+    exp: now + ANSWER_SECONDS,
+    jti: uuidv7(nowMs),
+    of: { iss: claims.iss, jti: claims.jti, tokenDigest: proven.token.digest },
+    asOf: Math.min(now, ...lookUps.map(({ asOf }) => asOf)),
+    documents: extracts.flatMap(({ documents }) => documents),
+    parts: extracts.map(({ verdict }) => verdict),
+    ...(lookUps.length === 0 ? {} : { lookUps }),
+  })
 }

@@ -100,11 +100,11 @@ async function sendNotices(deps: StatusFeedDeps): Promise<number> {
     const fetched = notice.queries.slice(0, MAX_QUERIES)
     const receipts = await receiptsOf(
       db,
-      fetched.map(({ exchange }) => exchange),
+      fetched.flatMap(({ exchange }) => exchange ?? []),
     )
-    const queries = fetched.map(({ exchange, ...query }) => ({
+    const queries = fetched.map(({ exchange, originalDigest, ...query }) => ({
       ...query,
-      originalDigest: digestIn(receipts.get(exchange) ?? ''),
+      originalDigest: originalDigest ?? digestIn(receipts.get(exchange ?? '') ?? ''),
     }))
     await deps.acceptOwn(noticeOf(deps, notice, queries))
     fault('feed.before-mark')

@@ -23,6 +23,8 @@ export interface Digests {
   subject(codeType: string, code: string): string
   /** A value that documents under a contract are looked up by. */
   lookup(contract: string, value: string): string
+  /** The key under which an answer to a question is kept in memory. */
+  question(text: string): string
   /** The Kafka key of an order key in this topic: nobody can lay the keys of two topics side by side. */
   outboundKey(topic: string, orderKey: string): string
 }
@@ -48,6 +50,7 @@ export function createDigests(key: Buffer): Digests {
     alias: ({ scheme, issuer, number }) => short('alias', canonicalJson([scheme, issuer, number])),
     subject: (codeType, code) => short('subject', canonicalJson([codeType, subjectText(codeType, code)])),
     lookup: (contract, value) => short('lookup', canonicalJson([contract, lookupText(value)])),
+    question: (text) => short('question', text),
     outboundKey: (topic, orderKey) => short('outbound', canonicalJson([topic, orderKey])),
   }
 }

@@ -95,7 +95,11 @@ const named = (recipient: string | undefined, fallbackDivision: string | undefin
   recipient === undefined ? { unrouted: true, fallbackDivision } : { recipient }
 
 /** The projection of a document that is committed with its exchange; undefined for other kinds. */
-export function projectDocument(contract: Contract, claims: ExchangeClaims, digests: Digests): DocumentRow | undefined {
+export function projectDocument(
+  contract: Contract,
+  claims: Pick<ExchangeClaims, 'data' | 'sub' | 'iat'>,
+  digests: Digests,
+): DocumentRow | undefined {
   const pointers = contract.document
   if (pointers === undefined) return undefined
   const textAt = (pointer: string | undefined): string | undefined => {

@@ -1,4 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { CircuitState } from '#documents/circuit.ts'
+import type { LookUpObserved } from '#documents/lookup.ts'
 import type { Judged, Observe } from '#exchange/judged.ts'
 import { createGauges, type GaugeSources } from './metric-gauges.ts'
 
@@ -19,12 +21,17 @@ export interface Metrics {
   /** A background loop made a step that moved so many positions or rows. */
   readonly loopMoved: (loop: string, moved: number) => void
   readonly loopFailed: (loop: string) => void
+  readonly lookedUp: (observed: LookUpObserved) => void
+  /** What tells the state of each circuit when the metrics are read. */
+  readonly watchCircuits: (circuits: Circuits) => void
   readonly logged: (level: string) => void
   readonly contentType: string
   /** The page in Prometheus' text format; gauges are read anew, at most four times a second. */
   readonly render: () => Promise<string>
   readonly describe: () => readonly MetricDescription[]
 }
+
+type Circuits = () => readonly { readonly endpoint: string; readonly state: CircuitState }[]
 
 export interface MetricSources extends GaugeSources {
   /** Contracts that exist: any other name would be a label of its sender's making. */
@@ -62,6 +69,18 @@ export function createMetrics(sources: MetricSources): Metrics {
     const reset = (): void => (definition.labels.length === 0 ? made.remove() : made.reset())
     return { reset, set: (labels, value) => made.set(labels, value) }
   })
+  let circuits: Circuits = () => []
+  const circuitStates: Gauge = new Gauge({
+    ...describe('gauge', LOOKUP_CIRCUIT),
+    collect() {
+      circuitStates.reset()
+      for (const { endpoint, state } of circuits()) circuitStates.set({ endpoint, state }, 1)
+    },
+  })
+  const lookUps = {
+    count: counter(LOOKUPS),
+    seconds: histogram(metric('dianqiao_lookup_seconds', 'Time of a look-up in its system', 'endpoint'), SECONDS),
+  }
   const cpu: Counter = new Counter({ ...describe('counter', CPU), collect: () => countUpTo(cpu, cpuSeconds()) })
   const batches = {
     rows: histogram(metric('dianqiao_batch_rows', 'Rows of a commit batch'), ROWS),
@@ -83,6 +102,13 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     loopMoved: (loop, moved) => loops.moved({ loop }, moved),
     loopFailed: (loop) => loops.errors({ loop }, 1),
+    lookedUp({ endpoint, outcome, seconds }) {
+      lookUps.count({ endpoint, outcome }, 1)
+      if (seconds !== undefined) lookUps.seconds({ endpoint }, seconds)
+    },
+    watchCircuits(read) {
+      circuits = read
+    },
     logged: (level) => logs({ level }, 1),
     contentType: registry.contentType,
     async render() {
@@ -95,6 +121,18 @@ export function createMetrics(sources: MetricSources): Metrics {
 
 const metric = (name: string, help: string, ...labels: string[]): Definition => ({ name, help, labels })
 
+const LOOKUPS = metric(
+  'dianqiao_lookups_total',
+  'Look-ups by outcome: live, cached, shared, circuit_open, busy or an error code',
+  'endpoint',
+  'outcome',
+)
+const LOOKUP_CIRCUIT = metric(
+  'dianqiao_lookup_circuit_state',
+  '1 for the state that the circuit of this gateway to a system is in: closed, open or half-open',
+  'endpoint',
+  'state',
+)
 const LOOP_MOVED = metric('dianqiao_loop_moved_total', 'Log positions or rows that a background loop moved', 'loop')
 const LOOP_ERRORS = metric('dianqiao_loop_errors_total', 'Steps of a background loop that failed', 'loop')
 const CPU = metric('process_cpu_seconds_total', 'CPU time of the process, user and system')
@@ -146,8 +184,8 @@ function judgements(
 
 type Outcome = 'accepted' | 'replayed' | 'answered' | 'refused' | 'failed'
 
-/** A refusal is the sender's to mend, a failure is ours. */
+/** A refusal is the sender's to mend, a failure is ours or that of a system that we asked. */
 function outcomeOf(outcome: Judged['outcome']): Outcome {
   if (outcome === 'accepted' || outcome === 'replayed' || outcome === 'answered') return outcome
-  return outcome.startsWith('hub.') ? 'failed' : 'refused'
+  return /^(?:hub|peer)\./.test(outcome) ? 'failed' : 'refused'
 }

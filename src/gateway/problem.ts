@@ -67,6 +67,8 @@ const STATUS = {
   'peer.throttled': 503,
   'peer.unauthorized': 503,
   'peer.gone': 503,
+  'peer.cap_reached': 503,
+  'peer.answer_invalid': 503,
   'query.replayed': 409,
   'query.case_mismatch': 403,
   'query.grant_missing': 403,

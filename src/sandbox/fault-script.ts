@@ -10,6 +10,8 @@ const count = {
 /**
  * One scripted misbehaviour. `times` requests suffer it; `reference` limits it to one business number. The `-after`
  * kinds take the effect first: the caller does not learn of it. `unclear` is a look-up that finds neither yes nor no.
+ * Of systems that are only asked: `malformed` answers no JSON, `cap-used-up` that its cap of the day is reached, and
+ * `odd-status` a status code that nobody agreed upon.
  */
 const fault = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -21,7 +23,11 @@ const fault = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('slow'), ms: z.int().min(0), ...count }),
   z.strictObject({ kind: z.literal('slow-after'), ms: z.int().min(0), ...count }),
   z.strictObject({ kind: z.enum(['timeout', 'timeout-after', 'reset', 'reset-after', 'busy', 'reject']), ...count }),
-  z.strictObject({ kind: z.literal('unclear'), ...count, on: z.literal('look-up').default('look-up') }),
+  z.strictObject({
+    kind: z.enum(['unclear', 'malformed', 'cap-used-up', 'odd-status']),
+    ...count,
+    on: z.literal('look-up').default('look-up'),
+  }),
 ])
 
 export const faultScript = z.array(fault).max(10_000)

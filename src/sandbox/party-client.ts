@@ -39,6 +39,8 @@ interface QueryInput {
   readonly consentRef?: string
   readonly fields?: readonly string[]
   readonly purpose?: string
+  /** What is asked for besides the key. */
+  readonly data?: JsonObject
 }
 
 /** A party outside the hub: its own key, HTTP, and the hub's JWK Set. It trusts nothing that it has not verified. */

@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
+import { HubError } from '#kernel/errors.ts'
 
 /** The store's handle. Queries are written as typed `sql` templates, so the schema type stays open. */
 export type Db = Kysely<unknown>
@@ -49,6 +50,8 @@ const TRANSIENT_CLASSES = new Set(['08', '53', '57', '58'])
 
 /** Whether an error says that the database cannot be used now, rather than that a statement was wrong. */
 export function isStoreOutage(error: unknown): boolean {
+  // What is coded already says itself what it is; its words may be those of another system's outage.
+  if (error instanceof HubError) return false
   const code = sqlState(error)
   if (code !== undefined) return TRANSIENT_CLASSES.has(code.slice(0, 2))
   return error instanceof Error && /ECONN|EPIPE|ENOENT|terminated|timeout|Connection|not queryable/i.test(error.message)

@@ -61,7 +61,10 @@ export async function noteLateFetches(db: Db, afterMs: number): Promise<number> 
   })
 }
 
-/** For whom an agent asked is who is told, by the grant that was used; every version before the change counts. */
+/**
+ * For whom an agent asked is who is told, by the grant that was used; every version before the change counts. What was
+ * looked up in a foreign system counts as well: it is known by the identifier that all versions share.
+ */
 async function insertNotices(tx: Tx, changes: readonly string[]): Promise<void> {
   if (changes.length === 0) return
   await sql`
@@ -73,16 +76,30 @@ async function insertNotices(tx: Tx, changes: readonly string[]): Promise<void> 
       WHERE p.contract = c.contract AND p.identifier = c.identifier AND p.id <= c.id) v
     CROSS JOIN LATERAL (
       SELECT coalesce(g.party, a.iss) AS recipient, jsonb_agg(
-        jsonb_strip_nulls(jsonb_build_object('jti', a.jti, 'caseNo', k.case_no, 'exchange', x.exchange))
+        jsonb_strip_nulls(jsonb_build_object('jti', a.jti, 'caseNo', k.case_no, 'exchange', a.exchange,
+          'originalDigest', a.original_digest))
         ORDER BY a.answered_at DESC, a.jti) AS queries
-      FROM access_record a
-      CROSS JOIN LATERAL unnest(a.documents) AS x(exchange)
+      FROM (
+        SELECT h.iss, h.jti, h.access_grant, h.case_id, h.answered_at, x.exchange, NULL AS original_digest
+        FROM access_record h CROSS JOIN LATERAL unnest(h.documents) AS x(exchange)
+        WHERE h.documents && v.exchanges AND x.exchange = ANY (v.exchanges)
+        UNION ALL
+        SELECT h.iss, h.jti, h.access_grant, h.case_id, h.answered_at, NULL, l.original_digest
+        FROM access_look_up l JOIN access_record h ON h.iss = l.iss AND h.jti = l.jti
+        WHERE l.document = c.contract AND l.identifier = c.identifier AND h.answered_at <= c.looked_at) a
       LEFT JOIN access_grant g ON g.id = a.access_grant
       LEFT JOIN case_file k ON k.id = a.case_id
-      WHERE a.documents && v.exchanges AND x.exchange = ANY (v.exchanges)
       GROUP BY 1) f
     WHERE c.id = ANY (${changes}::bigint[])
     ON CONFLICT DO NOTHING`.execute(tx)
+}
+
+/** A query that fetched the document: by the exchange that brought it, or looked up, and then by its digest. */
+interface NoticedQuery {
+  readonly jti: string
+  readonly caseNo?: string
+  readonly exchange?: string
+  readonly originalDigest?: string
 }
 
 export interface DueNotice {
@@ -95,7 +112,7 @@ export interface DueNotice {
   readonly status: string
   readonly status_at: Date
   /** The latest first. */
-  readonly queries: readonly { readonly jti: string; readonly caseNo?: string; readonly exchange: string }[]
+  readonly queries: readonly NoticedQuery[]
 }
 
 /** Notices that were not sent, in the order of their changes; those to suspended parties wait. */

@@ -23,6 +23,11 @@ export interface DocumentFound<Token = string> {
   readonly status: string
   /** ISO date, null for 长期. */
   readonly valid_to: string | null
+  readonly identifier: string
+  readonly version: string
+  /** ISO 8601, since when the status holds, and when the hub accepted the document. */
+  readonly status_at: string
+  readonly accepted_at: string
   readonly exchange: string
   readonly issuer: string
   /** Sealed in the store. */
@@ -80,7 +85,8 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
       FROM jsonb_array_elements(q.v->'wanted') WITH ORDINALITY AS w(v, n)
       CROSS JOIN LATERAL (
         SELECT coalesce(jsonb_agg(f), '[]') AS documents FROM (
-          SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.exchange, e.iss AS issuer,
+          SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.identifier, d.version,
+            d.status_at, e.accepted_at, d.exchange, e.iss AS issuer,
             encode(e.token, 'hex') AS token, EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
               AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced
           FROM document d JOIN exchange e ON e.id = d.exchange
@@ -125,10 +131,20 @@ export interface AccessRow<Token = string> {
   readonly day: string
   readonly fields: readonly string[]
   readonly documents: readonly string[]
+  /** Documents that no exchange brought: looked up in a foreign system. */
+  readonly lookUps: readonly LookUpRow[]
   /** Sealed in the store. */
   readonly token: Token
   readonly answerDigest: string
   readonly answeredAtMs: number
+}
+
+export interface LookUpRow {
+  readonly provider: string
+  readonly document: string
+  /** What all its versions share. */
+  readonly identifier: string
+  readonly originalDigest: string
 }
 
 export type CapScope = 'party' | 'operator' | 'subject' | 'guesses'
@@ -150,10 +166,10 @@ export interface Cap {
  */
 export type AccessOutcome = 'recorded' | 'replayed' | 'withdrawn' | CapScope
 
-/** Records accesses before their answers leave, in one transaction, and counts them against their caps. */
+/** Records accesses before their answers leave, in one statement, and counts them against their caps. */
 export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<AccessOutcome[]> {
   const parameter = JSON.stringify(
-    rows.map(({ subjectKey, caseId, legalBasis, answerDigest, answeredAtMs, consent, ...row }) => ({
+    rows.map(({ subjectKey, caseId, legalBasis, answerDigest, answeredAtMs, consent, lookUps, ...row }) => ({
       ...row,
       consent_issuer: consent?.issuer,
       consent_ref: consent?.ref,
@@ -163,9 +179,35 @@ export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[])
       legal_basis: legalBasis,
       answer_digest: answerDigest,
       answered_at: new Date(answeredAtMs),
+      look_ups: lookUps.map(({ originalDigest, ...one }) => ({ ...one, original_digest: originalDigest })),
     })),
   )
   const { rows: outcomes } = await sql<{ n: number; outcome: AccessOutcome }>`
-    SELECT n, outcome FROM record_accesses(${parameter}::jsonb) ORDER BY n`.execute(db)
+    WITH asked AS MATERIALIZED (SELECT ${parameter}::jsonb AS rows),
+    judged AS MATERIALIZED (SELECT r.n, r.outcome FROM asked, record_accesses(asked.rows) r),
+    looked_up AS (
+      INSERT INTO access_look_up (iss, jti, provider, document, identifier, original_digest)
+      SELECT r.value->>'iss', r.value->>'jti', x.provider, x.document, x.identifier, x.original_digest
+      FROM judged CROSS JOIN asked
+      JOIN jsonb_array_elements(asked.rows) WITH ORDINALITY r ON r.ordinality = judged.n + 1
+      CROSS JOIN LATERAL jsonb_to_recordset(r.value->'look_ups')
+        AS x(provider text, document text, identifier text, original_digest text)
+      WHERE judged.outcome = 'recorded')
+    SELECT n, outcome FROM judged ORDER BY n`.execute(db)
   return outcomes.map(({ outcome }) => outcome)
+}
+
+export type CountedAccess = Pick<AccessRow, 'iss' | 'jti' | 'day' | 'caps'>
+
+/** What recording an access would come to now: before a foreign system is asked in vain. Nothing is counted. */
+export async function foreseeAccess(db: Db, { iss, jti, day, caps }: CountedAccess): Promise<AccessOutcome> {
+  const { rows } = await sql<{ outcome: AccessOutcome }>`
+    SELECT 'replayed' AS outcome FROM access_record WHERE iss = ${iss} AND jti = ${jti}
+    UNION ALL
+    SELECT u.scope
+    FROM jsonb_to_recordset(${JSON.stringify(caps)}::jsonb) AS c(under text, scope text, name text, cap int)
+    JOIN grant_usage u ON u.access_grant = c.under AND u.day = ${day}::date AND u.scope = c.scope AND u.name = c.name
+    WHERE u.used >= c.cap
+    LIMIT 1`.execute(db)
+  return rows[0]?.outcome ?? 'recorded'
 }

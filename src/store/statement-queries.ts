@@ -21,15 +21,19 @@ export interface AccessGroup {
 /** Who read whose documents in a period, the most read first; of several parts each provider is told its own. */
 export async function accessesOf(db: Db, { from, to }: Period): Promise<AccessGroup[]> {
   const { rows } = await sql<AccessGroup>`
-    SELECT e.iss AS provider, a.iss AS asker, a.contract, a.purpose, a.legal_basis, f.fields,
+    SELECT d.provider, a.iss AS asker, a.contract, a.purpose, a.legal_basis, f.fields,
       count(DISTINCT (a.iss, a.jti))::float8 AS queries, count(*)::float8 AS documents,
       count(DISTINCT a.case_id)::float8 AS cases
-    FROM access_record a CROSS JOIN unnest(a.documents) AS d(exchange) JOIN exchange e ON e.id = d.exchange
+    FROM access_record a CROSS JOIN LATERAL (
+      SELECT e.iss AS provider, e.contract AS document
+      FROM unnest(a.documents) AS one(exchange) JOIN exchange e ON e.id = one.exchange
+      UNION ALL
+      SELECT l.provider, l.document FROM access_look_up l WHERE l.iss = a.iss AND l.jti = a.jti) d
     CROSS JOIN LATERAL (
       SELECT array_agg(g.name ORDER BY g.n) AS fields FROM unnest(a.fields) WITH ORDINALITY AS g(name, n)
-      WHERE strpos(g.name, '.') = 0 OR split_part(g.name, '.', 1) = split_part(e.contract, '@', 1)) f
+      WHERE strpos(g.name, '.') = 0 OR split_part(g.name, '.', 1) = split_part(d.document, '@', 1)) f
     WHERE a.answered_at >= ${from} AND a.answered_at < ${to}
-    GROUP BY e.iss, a.iss, a.contract, a.purpose, a.legal_basis, f.fields
+    GROUP BY d.provider, a.iss, a.contract, a.purpose, a.legal_basis, f.fields
     ORDER BY queries DESC, provider, asker, a.contract, a.purpose, a.legal_basis, f.fields`.execute(db)
   return rows
 }
@@ -54,11 +58,12 @@ export async function refusalsUnder(
   return rows
 }
 
-/** Who has ever brought documents under these contracts. */
+/** Who has ever brought documents under these contracts, or was asked for them. */
 export async function providersOf(db: Db, contracts: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ iss: string }>`
-    SELECT DISTINCT e.iss FROM document d JOIN exchange e ON e.id = d.exchange
-    WHERE d.contract = ANY (${contracts}) ORDER BY e.iss`.execute(db)
+    SELECT e.iss FROM document d JOIN exchange e ON e.id = d.exchange WHERE d.contract = ANY (${contracts})
+    UNION SELECT l.provider FROM access_look_up l WHERE l.document = ANY (${contracts})
+    ORDER BY iss`.execute(db)
   return rows.map(({ iss }) => iss)
 }
 
@@ -83,6 +88,8 @@ export interface Disclosure {
   readonly consentRef: string | null
   readonly fields: readonly string[]
   readonly documents: readonly string[]
+  /** What was looked up in a foreign system: whose, and a digest of what was seen. */
+  readonly lookUps: readonly { readonly provider: string; readonly originalDigest: string }[]
   readonly answerDigest: string
 }
 
@@ -90,7 +97,10 @@ export interface Disclosure {
 export async function disclosuresOf(db: Db, subjectKey: string): Promise<Disclosure[]> {
   const { rows } = await sql<Disclosure>`
     SELECT a.answered_at AS at, a.iss AS asker, a.contract, a.purpose, a.legal_basis AS "legalBasis", a.item, a.operator,
-      c.case_no AS "caseNo", a.session, a.consent_ref AS "consentRef", a.fields, a.documents, a.answer_digest AS "answerDigest"
+      c.case_no AS "caseNo", a.session, a.consent_ref AS "consentRef", a.fields, a.documents,
+      ARRAY(SELECT jsonb_build_object('provider', l.provider, 'originalDigest', l.original_digest)
+        FROM access_look_up l WHERE l.iss = a.iss AND l.jti = a.jti ORDER BY l.id) AS "lookUps",
+      a.answer_digest AS "answerDigest"
     FROM access_record a LEFT JOIN case_file c ON c.id = a.case_id
     WHERE a.subject_key = ${subjectKey} ORDER BY a.answered_at`.execute(db)
   return rows

@@ -1,4 +1,5 @@
 import type { JsonObject } from '#kernel/json.ts'
+import { type Seal, sealShape } from './answer-lookup.ts'
 import {
   closed,
   contractName,
@@ -58,6 +59,11 @@ export interface AnswerDocument {
   readonly unmet?: readonly string[]
   /** Last day of validity, YYYY-MM-DD; null when there is none (长期). */
   readonly validTo: string | null
+  /**
+   * The issuer's seal over `digest`, which `originalDigest` repeats, as the issuer's system gave it: not verified by the
+   * hub. Present exactly where `proof` is `issuer`.
+   */
+  readonly seal?: Seal
 }
 
 export const ANSWER_DOCUMENT = closed<AnswerDocument>({
@@ -70,6 +76,7 @@ export const ANSWER_DOCUMENT = closed<AnswerDocument>({
   verdict: required(oneOf(VERDICTS)),
   unmet: optional(listOf(text(64), 10)),
   validTo: required(dateOrNull),
+  seal: optional(sealShape),
 })
 
 export const PART_VERDICT = closed<PartVerdict>({

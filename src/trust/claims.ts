@@ -2,6 +2,7 @@ import { HubError, type Violation, violated } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import { ORIGINS, type Origin } from '#kernel/origin.ts'
 import { ANSWER_DOCUMENT, type AnswerDocument, PART_VERDICT, type PartVerdict } from './answer-claims.ts'
+import { type AnswerLookUp, lookUpsShape } from './answer-lookup.ts'
 import {
   anyText,
   closed,
@@ -81,6 +82,8 @@ export interface QueryClaims extends Expiring {
   readonly session?: string
   readonly consentRef?: string
   readonly fields?: readonly string[]
+  /** What is asked for besides the key: members of the contract's schema. */
+  readonly data?: JsonObject
   readonly obo?: string
 }
 
@@ -117,6 +120,8 @@ interface AnswerClaims extends Expiring {
   readonly asOf: number
   readonly documents: readonly AnswerDocument[]
   readonly parts: readonly PartVerdict[]
+  /** Absent where nothing was looked up. */
+  readonly lookUps?: readonly AnswerLookUp[]
 }
 
 interface ClaimsByType {
@@ -163,6 +168,7 @@ const CLAIM_SETS: { readonly [T in TokenType]: Shape } = {
     session: optional(text(128)),
     consentRef: optional(text(128)),
     fields: optional(listOf(text(128), 256)),
+    data: optional(jsonObject),
     obo: optional(partyId),
   }),
   'request+jwt': closed<RequestClaims>({ ...EXPIRING, htm: required(httpMethod), htu: required(httpTarget) }),
@@ -211,6 +217,7 @@ const CLAIM_SETS: { readonly [T in TokenType]: Shape } = {
     asOf: required(numericDate),
     documents: required(listOf(ANSWER_DOCUMENT, 1000)),
     parts: required(listOf(PART_VERDICT, 16)),
+    lookUps: optional(lookUpsShape),
   }),
 }
 

@@ -4,16 +4,23 @@ import path from 'node:path'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
 import { testConnector } from '#connect/fixtures.ts'
+import { connectorFolders, isLookUp } from '#connect/folders.ts'
+import { loadLookUpManifest } from '#connect/lookup-manifest.ts'
 import { loadManifest } from '#connect/manifest.ts'
+import { loadContracts } from '#contracts/load.ts'
 import type { JsonObject } from '#kernel/json.ts'
 
 const root = path.join(import.meta.dirname, '../..')
+const contracts = loadContracts(root)
 const folders = readdirSync(path.join(root, 'connectors'), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map((entry) => entry.name)
 
-it('both utilities have a connector', () => {
-  expect(folders).toEqual(['inner-mongolia-power-marketing', 'state-grid-east-marketing'])
+it('both utilities have a connector, and the library of licences and the identity service a look-up', async () => {
+  const { sinks, lookUps } = await connectorFolders(path.join(root, 'connectors'))
+  const named = (list: readonly string[]): string[] => list.map((folder) => path.basename(folder)).toSorted()
+  expect(named(sinks)).toEqual(['inner-mongolia-power-marketing', 'state-grid-east-marketing'])
+  expect(named(lookUps)).toEqual(['identity-service', 'licence-library'])
 })
 
 describe.each(folders)('connector %s', (folder) => {
@@ -28,7 +35,7 @@ describe.each(folders)('connector %s', (folder) => {
   it('starts its fixtures from data that the schemas accept', async () => {
     const ajv = new Ajv2020({ strict: false, validateFormats: false })
     for (const { file, contract, data } of await testConnector(directory)) {
-      const schemaFile = path.join(root, 'schemas', contract.replace(/@\d+$/, ''), '1.0.0.json')
+      const schemaFile = path.join(root, 'schemas', String(contracts.get(contract)?.schema))
       const schema = JSON.parse(await readFile(schemaFile, 'utf8')) as JsonObject
       const validate = ajv.getSchema(String(schema['$id'])) ?? ajv.compile(schema)
       expect([file, validate(data), validate.errors]).toEqual([file, true, null])
@@ -36,7 +43,8 @@ describe.each(folders)('connector %s', (folder) => {
   })
 
   it('is named after its folder and explains itself in at most twenty lines', async () => {
-    expect((await loadManifest(directory)).id).toBe(folder)
+    const load = (await isLookUp(directory)) ? loadLookUpManifest : loadManifest
+    expect((await load(directory)).id).toBe(folder)
     const readme = await readFile(path.join(directory, 'README.md'), 'utf8')
     expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(20)
   })

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
-import { composeGateway } from '#compose.ts'
+import { composeGateway } from '#compose-gateway.ts'
 import { licenceCopy } from '#sandbox/ofd.ts'
 import { bearerOf, certificate, digestOf, fileObject, pathOf, upload } from '../support/files.ts'
 import { type Answer, HUB_URL, openTestHub, readAnswer, type TestHub, type TestParty } from '../support/hub.ts'

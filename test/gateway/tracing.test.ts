@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { BusMessage } from '#bus/bus.ts'
-import { composeGateway, type LogEntry } from '#compose.ts'
+import type { LogEntry } from '#compose.ts'
+import { composeGateway } from '#compose-gateway.ts'
 import { openKafkaDoor } from '#gateway/kafka/door.ts'
 import { readTraceparent } from '#kernel/traceparent.ts'
 import { decryptWith } from '#trust/jwe.ts'

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { connectorFolders } from '#cli/boot.ts'
+import { CONNECTORS } from '#compose-lookups.ts'
 import { ROLES, readConfig, VARIABLES } from '#config.ts'
+import { connectorFolders } from '#connect/folders.ts'
 import { loadManifest } from '#connect/manifest.ts'
 import { ownServices, readComposeFile, rolesOf } from '../support/compose-file.ts'
 
@@ -51,7 +52,7 @@ describe.each(own)('%s', (name, service) => {
 test('connectors have an endpoint and are nobody’s sandbox', async () => {
   const connect = roles.find(({ role }) => role === 'connect')
   const environment = connect?.service.environment ?? {}
-  for (const folder of connectorFolders()) {
+  for (const folder of (await connectorFolders(CONNECTORS)).sinks) {
     const { endpoint } = await loadManifest(folder)
     expect(Object.keys(environment)).toContain(`ENDPOINT_${endpoint.name.toUpperCase().replaceAll('-', '_')}`)
   }

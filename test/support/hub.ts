@@ -6,14 +6,16 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose'
 import { CASES_CURSOR, foldStep } from '#cases/fold.ts'
 import { prepare } from '#cli/boot.ts'
-import { type Core, composeGateway, type LogEntry, openCore } from '#compose.ts'
+import { type Core, type LogEntry, openCore } from '#compose.ts'
 import { consentsStep } from '#compose-consents.ts'
+import { composeGateway } from '#compose-gateway.ts'
 import { foldSources } from '#compose-loops.ts'
 import { busValue, logReader } from '#compose-vault.ts'
 import { readConfig } from '#config.ts'
 import { outcomeStep } from '#delivery/outcomes.ts'
 import { createRelay, RELAY_LANES, type Relay } from '#delivery/relay.ts'
 import { routeStep } from '#delivery/routing.ts'
+import type { Looking } from '#documents/live.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { readPartySigner } from '#parties/key-files.ts'
@@ -92,7 +94,11 @@ process.once('exit', () => rmSync(keystores, { recursive: true, force: true }))
 const keystoreOf = (databaseUrl: string): string => join(keystores, `${new URL(databaseUrl).pathname.slice(1)}.json`)
 
 /** Core and gateway in this process, seeded, on a migrated database; no port is opened and no loop runs. */
-export async function openTestHub(databaseUrl: string, env: Record<string, string> = {}): Promise<TestHub> {
+export async function openTestHub(
+  databaseUrl: string,
+  env: Record<string, string> = {},
+  openLooking?: (core: Core) => Promise<Looking>,
+): Promise<TestHub> {
   const dataDir = mkdtempSync(join(tmpdir(), 'dianqiao-hub-'))
   const config = readConfig(
     { DATA_DIR: dataDir, HUB_ID, PUBLIC_URL: HUB_URL, KEYSTORE_FILE: keystoreOf(databaseUrl), ...UNLIMITED, ...env },
@@ -101,7 +107,7 @@ export async function openTestHub(databaseUrl: string, env: Record<string, strin
   await prepare(config, databaseUrl)
   const logged: LogEntry[] = []
   const core = await openCore(config, databaseUrl, (entry) => logged.push(entry))
-  const app = composeGateway(core, () => HUB_URL)
+  const app = composeGateway(core, () => HUB_URL, await openLooking?.(core))
   core.life.begin()
   let relay: Relay | undefined
   const keys = createLocalJWKSet(core.keyRing.jwks() as unknown as JSONWebKeySet)

@@ -1,13 +1,15 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { PROJECT_ROOT } from '#compose.ts'
+import { CONNECTORS } from '#compose-lookups.ts'
 import { metricsToken } from '#compose-metrics.ts'
 import type { Config } from '#config.ts'
+import { connectorFolders } from '#connect/folders.ts'
+import { type LookUpManifest, loadLookUpManifest } from '#connect/lookup-manifest.ts'
 import { loadManifest, type Manifest } from '#connect/manifest.ts'
 import { loadContracts } from '#contracts/load.ts'
 import { readPartySigner } from '#parties/key-files.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
-import { connectorFolders } from '../boot.ts'
 import { type Finding, sound, unsound, unsoundBecause } from './finding.ts'
 
 /** Contracts and schemas are whole; says their digest, by which two hubs can be compared. */
@@ -20,14 +22,26 @@ export async function contractFindings(): Promise<readonly Finding[]> {
 /** The manifests that can be read, and a finding for each folder. */
 export async function readManifests(): Promise<{
   readonly manifests: readonly Manifest[]
+  readonly lookUps: readonly LookUpManifest[]
   readonly findings: readonly Finding[]
 }> {
-  const manifests: Manifest[] = []
+  const folders = await connectorFolders(CONNECTORS)
+  const sinks = await readEach(folders.sinks, loadManifest)
+  const lookUps = await readEach(folders.lookUps, loadLookUpManifest)
+  const findings = [...sinks.findings, ...lookUps.findings]
+  return { manifests: sinks.manifests, lookUps: lookUps.manifests, findings }
+}
+
+async function readEach<M extends { readonly version: string }>(
+  folders: readonly string[],
+  load: (directory: string) => Promise<M>,
+): Promise<{ readonly manifests: readonly M[]; readonly findings: readonly Finding[] }> {
+  const manifests: M[] = []
   const findings: Finding[] = []
-  for (const folder of connectorFolders()) {
+  for (const folder of folders) {
     const name = `connector ${path.basename(folder)}`
     try {
-      const manifest = await loadManifest(folder)
+      const manifest = await load(folder)
       manifests.push(manifest)
       findings.push(
         sound(name, `清单有效，版本 ${manifest.version}`, `its manifest is valid, version ${manifest.version}`),

@@ -1,20 +1,42 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import type { Config } from '#config.ts'
+import { type Config, endpointVariable } from '#config.ts'
+import type { LookUpManifest } from '#connect/lookup-manifest.ts'
 import type { Manifest } from '#connect/manifest.ts'
 import { type Finding, sound, unsound } from './finding.ts'
 
 const WITHIN_MS = 3_000
 
 /** Whether the systems behind the connectors can be reached. Only a connection is made: a request could have an effect. */
-export function peerFindings(config: Config, manifests: readonly Manifest[]): Promise<readonly Finding[]> {
-  return Promise.all(manifests.map((manifest) => peerFinding(config, manifest)))
+export function peerFindings(
+  config: Config,
+  manifests: readonly Manifest[],
+  lookUps: readonly LookUpManifest[],
+): Promise<readonly Finding[]> {
+  return Promise.all([
+    ...manifests.map((manifest) =>
+      peerFinding(config, manifest, {
+        zh: `恢复后运行 dianqiao connector resume ${manifest.id}`,
+        en: `then run dianqiao connector resume ${manifest.id}`,
+      }),
+    ),
+    ...lookUps.map((manifest) =>
+      peerFinding(config, manifest, {
+        zh: '在此之前以枢纽留存的证照应答，并注明',
+        en: 'until then the hub’s own documents stand in, and its answers say so',
+      }),
+    ),
+  ])
 }
 
-async function peerFinding(config: Config, { id, endpoint }: Manifest): Promise<Finding> {
+async function peerFinding(
+  config: Config,
+  { id, endpoint }: Pick<Manifest, 'id' | 'endpoint'>,
+  after: Finding['what'],
+): Promise<Finding> {
   const name = `peer ${id}`
   const url = config.endpoints[endpoint.name]
-  const variable = `ENDPOINT_${endpoint.name.toUpperCase().replaceAll('-', '_')}`
+  const variable = endpointVariable(endpoint.name)
   if (url === undefined) {
     if (config.sandbox) return sound(name, '使用脚本化的沙箱对端', 'the scripted sandbox peer stands in')
     return unsound(
@@ -29,8 +51,8 @@ async function peerFinding(config: Config, { id, endpoint }: Manifest): Promise<
     name,
     { zh: `无法连接 ${origin(url)}：${fault}`, en: `${origin(url)} cannot be reached: ${fault}` },
     {
-      zh: `核对 ${variable}、网络策略、对端服务与证书；恢复后运行 dianqiao connector resume ${id}`,
-      en: `check ${variable}, the network, the system and its certificate; then run dianqiao connector resume ${id}`,
+      zh: `核对 ${variable}、网络策略、对端服务与证书；${after.zh}`,
+      en: `check ${variable}, the network, the system and its certificate; ${after.en}`,
     },
   )
 }

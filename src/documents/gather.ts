@@ -1,0 +1,55 @@
+import type { AnswerPart, Answers } from '#contracts/contract.ts'
+import type { JsonObject } from '#kernel/json.ts'
+import type { DocumentFound } from '#store/document-queries.ts'
+import type { AnswerLookUp } from '#trust/answer-lookup.ts'
+import type { QueryClaims } from '#trust/claims.ts'
+import { heldDocument, type KnownDocument } from './known.ts'
+import { gatherLive, type LiveDeps } from './live.ts'
+import type { Occasion } from './occasion.ts'
+
+/** The documents of one part of a query, and how they were looked up where they were. */
+export interface PartSource {
+  readonly documents: readonly KnownDocument[]
+  readonly lookUp: AnswerLookUp | undefined
+}
+
+export interface Asking {
+  /** Who asks, or for whom. */
+  readonly party: string
+  readonly claims: QueryClaims
+  readonly data: JsonObject
+  readonly occasion: Occasion
+  /** Looks at the case and its documents again. */
+  readonly inItsCase: () => Promise<Occasion>
+  /** Throws what recording the access would throw: no foreign system is asked for what could not be answered. */
+  readonly foresee: () => Promise<void>
+  /** For each part whether anything of it may be answered. */
+  readonly wanted: readonly boolean[]
+}
+
+/** The documents of every part: what the hub holds, or what a look-up finds. Throws `peer.*` where there is neither. */
+export async function gather(deps: LiveDeps, { parts }: Answers, asking: Asking): Promise<PartSource[]> {
+  const isLive = (part: AnswerPart, index: number): boolean =>
+    part.lookup !== undefined && asking.wanted[index] === true
+  if (parts.some(isLive)) await asking.foresee()
+  return Promise.all(
+    parts.map(async (part, index): Promise<PartSource> => {
+      const held = asking.occasion.documents[index] ?? []
+      if (isLive(part, index)) return lookUpPart(deps, part, index, asking, held)
+      return { documents: held.map((row) => heldDocument(deps.claimsOf, row)), lookUp: undefined }
+    }),
+  )
+}
+
+async function lookUpPart(
+  deps: LiveDeps,
+  { document, lookup: connector = '' }: AnswerPart,
+  index: number,
+  { party, claims, data, occasion, inItsCase }: Asking,
+  projected: readonly DocumentFound[],
+): Promise<PartSource> {
+  const { caseId, session, subjectKeys } = occasion
+  const projectedNow = async () => (await inItsCase()).documents[index] ?? []
+  const of = { party, claims, data, caseId: caseId ?? session ?? '', subjectKeys }
+  return gatherLive(deps, { ...of, connector, document, projected, projectedNow })
+}
