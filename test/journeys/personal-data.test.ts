@@ -40,7 +40,9 @@ const EAST = 'state-grid-east'
 const COMPANY = '91150402MADEM002XN'
 
 function residentId(first17: string): string {
-  const found = [...'0123456789X'].map((last) => first17 + last).find((id) => residentIdFault(id, Date.now()) === undefined)
+  const found = [...'0123456789X']
+    .map((last) => first17 + last)
+    .find((id) => residentIdFault(id, Date.now()) === undefined)
   if (found === undefined) throw new Error('no check character fits')
   return found
 }
