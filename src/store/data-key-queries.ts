@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { leastUuidv7 } from '#kernel/ids.ts'
 import { type Db, sqlState } from './db.ts'
-import { SEALED_COLUMNS, type SealedTable } from './unsealed-queries.ts'
+import { SEALED_COLUMNS } from './unsealed-queries.ts'
 
 export interface DataKeyRow {
   readonly id: number
@@ -64,14 +64,22 @@ export async function isDayInUse(db: Db, period: string, settledAfter: Date): Pr
   return rows[0]?.used === true
 }
 
+/** Every column that holds sealed values. */
+export const COUNTED_COLUMNS = Object.freeze({
+  ...SEALED_COLUMNS,
+  plain_evidence: ['request'],
+  file_chunk: ['sealed'],
+}) satisfies Readonly<Record<string, readonly string[]>>
+export type CountedTable = keyof typeof COUNTED_COLUMNS
+
 const COUNT_WITHIN_MS = 5_000
 
 /** How many values a key seals in a table; undefined when counting takes longer than five seconds. */
-export async function countSealedUnder(db: Db, table: SealedTable, id: number): Promise<number | undefined> {
+export async function countSealedUnder(db: Db, table: CountedTable, id: number): Promise<number | undefined> {
   const head = Buffer.alloc(5)
   head[0] = 1
   head.writeUInt32BE(id, 1)
-  const counts = SEALED_COLUMNS[table].map(
+  const counts = COUNTED_COLUMNS[table].map(
     (column) => sql`count(*) FILTER (WHERE substring(${sql.ref(column)} FROM 1 FOR 5) = ${head})`,
   )
   try {

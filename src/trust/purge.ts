@@ -1,6 +1,8 @@
 import type { Clock } from '#kernel/clock.ts'
 import { RETENTION_CLASSES, type RetentionClass } from '#kernel/retention.ts'
 import {
+  COUNTED_COLUMNS,
+  type CountedTable,
   countSealedUnder,
   type DataKeyRow,
   destroyDataKey,
@@ -9,7 +11,6 @@ import {
   keysBefore,
 } from '#store/data-key-queries.ts'
 import type { Db } from '#store/db.ts'
-import { SEALED_COLUMNS, type SealedTable } from '#store/unsealed-queries.ts'
 import { keyPeriod } from './data-keys.ts'
 
 /** For how many days each class is kept; `keep`: until its owner's archive rule says otherwise. */
@@ -64,7 +65,7 @@ export async function destroyDueKeys(deps: PurgeDeps): Promise<number> {
 /** By table; one that takes too long to count is left out, because the purge must not wait for its own statistics. */
 async function unreadableWith(db: Db, id: number): Promise<Record<string, number>> {
   const counts: Record<string, number> = {}
-  for (const table of Object.keys(SEALED_COLUMNS) as SealedTable[]) {
+  for (const table of Object.keys(COUNTED_COLUMNS) as CountedTable[]) {
     const count = await countSealedUnder(db, table, id)
     if (count !== undefined && count > 0) counts[table] = count
   }

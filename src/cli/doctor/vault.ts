@@ -36,7 +36,7 @@ async function encryptionKeyFinding(db: Db): Promise<Finding> {
   }
   return unsound(
     'encryption keys',
-    { zh: `${keyless.join('、')} 没有加密公钥`, en: `${keyless.join(', ')} have no encryption key` },
+    { zh: `${keyless.join('、')} 没有加密公钥`, en: `no encryption key: ${keyless.join(', ')}` },
     {
       zh: '运行 dianqiao party encryption-key <party> <public.jwk>',
       en: 'run dianqiao party encryption-key <party> <public.jwk>',
