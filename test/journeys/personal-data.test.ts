@@ -15,11 +15,15 @@ import { readConfig } from '#config.ts'
 import { residentIdFault } from '#contracts/formats.ts'
 import { systemClock } from '#kernel/clock.ts'
 import type { JsonObject } from '#kernel/json.ts'
+import { addAppKey } from '#parties/app-keys.ts'
 import { readPartySigner } from '#parties/key-files.ts'
 import { startLocalKafka } from '#sandbox/kafka-broker.ts'
 import { type HubAnswer, openPartyClient, type PartyClient } from '#sandbox/party-client.ts'
 import { type Db, openDb } from '#store/db.ts'
 import { runningEmbeddedUrl } from '#store/embedded.ts'
+import { openKeyRing } from '#trust/key-ring.ts'
+import { appKeySecret } from '#trust/mac.ts'
+import { signedHeaders } from '../gateway/plain-client.ts'
 import { type HubProcess, openHubProcess } from '../support/hub-process.ts'
 import { leaksIn, leaksInFiles, leaksInTables, needlesFor } from '../support/leaks.ts'
 
@@ -161,6 +165,8 @@ async function play(stage: Stage, sendByBus: (token: string) => Promise<void>): 
 
   await sendByBus(await region.wrapped(region.exchangeToken(application('PD-3', 'PA-3'))))
 
+  refused.push(await sendByAppKey(stage))
+
   const wrong = application('PD-4', 'PA-4')
   await refusedAs(422, chifeng.push({ ...wrong, data: { ...wrong.data, category: PERSON.name } }))
   await refusedAs(422, chifeng.push({ ...wrong, data: { ...wrong.data, applicant: { name: PERSON.name } } }))
@@ -188,12 +194,45 @@ async function play(stage: Stage, sendByBus: (token: string) => Promise<void>): 
   const count = async (table: string): Promise<number> =>
     (await sql`SELECT FROM ${sql.table(table)}`.execute(db)).rows.length
   await expect.poll(() => count('dead_letter'), { timeout: 30_000 }).toBeGreaterThan(1)
-  for (const table of ['exchange', 'document', 'access_record', 'inbox', 'inbox_attempt', 'ack_outbox', 'refusal']) {
+  for (const table of [
+    'exchange',
+    'document',
+    'access_record',
+    'inbox',
+    'inbox_attempt',
+    'ack_outbox',
+    'refusal',
+    'plain_evidence',
+  ]) {
     expect(await count(table), table).toBeGreaterThan(0)
   }
   const { rows } = await sql<{ n: number }>`
     SELECT count(*)::int AS n FROM exchange WHERE iss = ${REGION}`.execute(db)
   expect(rows[0]?.n).toBe(1)
+}
+
+/** One accepted and one refused request of the plain door; the refusal's text. */
+async function sendByAppKey({ hub, db, dataDir }: Stage): Promise<string> {
+  const networks = ['127.0.0.0/8']
+  const id = await addAppKey(
+    db,
+    { party: CHIFENG, method: 'HMAC-SHA256', networks, contracts: undefined },
+    { by: 'test' },
+  )
+  const { digestKey } = openKeyRing(join(dataDir, 'keys', 'hub.json'), false)
+  const key = { id, secret: appKeySecret(digestKey, id), method: 'HMAC-SHA256' } as const
+  const contract = 'power-application@1'
+  const send = (data: JsonObject): Promise<Response> => {
+    const body = JSON.stringify(data)
+    const headers = signedHeaders(key, { contract, body })
+    return fetch(`${hub.url}/v1/plain/${contract}`, { method: 'POST', headers, body })
+  }
+  const { data } = application('PD-6', 'PA-6')
+  // Every gateway knows a new AppKey within 5 s.
+  await expect.poll(async () => (await send(data)).status, { timeout: 10_000 }).toBe(202)
+  const refused = await send({ ...data, category: PERSON.name })
+  expect(refused.status).toBe(422)
+  return refused.text()
 }
 
 const companyApplicant = (): JsonObject => ({
