@@ -4,6 +4,7 @@ import type { Loop } from '#kernel/loop.ts'
 import type { LiveRegister } from '#parties/register.ts'
 import type { Db } from '#store/db.ts'
 import { clockOffsetMs } from '#store/health-queries.ts'
+import type { LiveVault } from '#trust/vault.ts'
 import type { Config } from './config.ts'
 
 /** From start to stop, as a balancer and those who wait in this process see it. */
@@ -48,18 +49,20 @@ interface HealthDeps {
   readonly register: LiveRegister
   readonly bus: Bus
   readonly life: Life
+  readonly vault: LiveVault
 }
 
 const MAX_CLOCK_OFFSET_MS = 2_000
 
 /** What keeps this process from doing the work of its roles; empty when it is ready. */
-export async function notReady({ config, db, clock, register, bus, life }: HealthDeps): Promise<string[]> {
+export async function notReady({ config, db, clock, register, bus, life, vault }: HealthDeps): Promise<string[]> {
   const phase = life.notReady()
   const causes = phase === undefined ? [] : [phase]
   // A gateway takes exchanges without the brokers, so their outage must not take it out of the balancer.
   if (!config.roles.includes('gateway')) causes.push(...bus.notReady())
   causes.push(...life.ailments())
   if (!register.isCurrent()) causes.push('register: not refreshed for 5 s')
+  if (vault.sealsUntilMs() <= clock()) causes.push('vault: the data keys of today could not be read')
   try {
     const offset = await clockOffsetMs(db, clock)
     if (Math.abs(offset) > MAX_CLOCK_OFFSET_MS) causes.push(`clock: ${Math.round(offset)} ms off the database`)

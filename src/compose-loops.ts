@@ -18,6 +18,7 @@ import { purgeFiles } from '#store/file-queries.ts'
 import { watchLog } from '#store/log-watch.ts'
 import type { Core } from './compose.ts'
 import { consentsStep } from './compose-consents.ts'
+import { acceptOwn, purgeStep } from './compose-purge.ts'
 import { busValue, logReader } from './compose-vault.ts'
 
 /** Reads cases out of exchanges by what their contracts say. */
@@ -89,6 +90,8 @@ export function startLoops(core: Core, databaseUrl: string): { stop(): Promise<v
 const SWEEPER = 'sweeper'
 const STATEMENTS_POLL_MS = 600_000
 const NONCES_POLL_MS = 60_000
+/** Keys become due when a day ends; looking more often only brings that nearer. */
+const PURGE_POLL_MS = 600_000
 
 function startRelay(
   core: Core,
@@ -126,6 +129,7 @@ function startRelay(
   )
   start('statements', STATEMENTS_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : state(core)))
   start('document-status', POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : feed(core)))
+  start('purge', PURGE_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : purgeStep(core)))
   return {
     async stop() {
       await relay.idle()
@@ -166,8 +170,3 @@ const feed = (core: Core): Promise<number> =>
     onUnusual: ({ id, contract, old_status: from, status: to }) =>
       core.log({ level: 'warn', message: 'unusual change of a document', fields: { change: id, contract, from, to } }),
   })
-
-async function acceptOwn(core: Core, token: string): Promise<void> {
-  const result = await core.accept(token)
-  if (result.kind === 'refused') throw result.error
-}

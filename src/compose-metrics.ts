@@ -9,6 +9,7 @@ import type { Db } from '#store/db.ts'
 import { fileLoad } from '#store/file-queries.ts'
 import { clockOffsetMs } from '#store/health-queries.ts'
 import { readBacklog } from '#store/operations-queries.ts'
+import type { LiveVault } from '#trust/vault.ts'
 import type { Config } from './config.ts'
 
 interface Load {
@@ -21,6 +22,7 @@ interface Watched {
   readonly clock: Clock
   readonly contracts: ContractSet
   readonly bus: () => Bus
+  readonly vault: LiveVault
   readonly busReaders: readonly BusReader[]
   readonly queue: () => Load
   readonly queueLimits: Load
@@ -38,13 +40,14 @@ export const LOG_READERS: readonly string[] = [
 ]
 
 /** The metrics of a process, bound to what they watch. */
-export const composeMetrics = ({ db, clock, contracts, bus, busReaders, ...watched }: Watched): Metrics =>
+export const composeMetrics = ({ db, clock, contracts, bus, busReaders, vault, ...watched }: Watched): Metrics =>
   createMetrics({
     ...watched,
     isContract: (ref) => contracts.get(ref) !== undefined,
     backlog: () => readBacklog(db, LOG_READERS),
     files: () => fileLoad(db),
     clockOffsetMs: () => clockOffsetMs(db, clock),
+    vaultSeconds: () => (vault.sealsUntilMs() - clock()) / 1_000,
     busReaders: () => busReaders,
     busLag: (topic, group) => bus().lag(topic, group),
   })

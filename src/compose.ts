@@ -108,7 +108,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     busReaders,
     queue: () => writer.committer.load(),
     queueLimits: QUEUE_LIMITS,
-    notReady: () => notReady({ config, clock, db, register, bus, life }),
+    notReady: () => notReady({ config, clock, db, register, bus, life, vault }),
   })
   const log = counted(writeLog, metrics)
   const writer = await openLogEnd(db, commitPool, fault, metrics)

@@ -3,6 +3,8 @@ import path from 'node:path'
 import { z } from 'zod'
 import { HubError } from '#kernel/errors.ts'
 import { PARTY_ID } from '#kernel/ids.ts'
+import { RETENTION_CLASSES } from '#kernel/retention.ts'
+import { DEFAULT_RETENTION_DAYS, type RetentionDays } from '#trust/purge.ts'
 
 export const ROLES = ['gateway', 'relay', 'connect', 'cases'] as const
 export type Role = (typeof ROLES)[number]
@@ -26,6 +28,17 @@ const networks = z
   .transform((text) => text.split(',').map((block) => block.trim()))
   .pipe(z.array(z.cidrv4().or(z.cidrv6())).min(1))
 
+/** `class=days,…`; `keep` for what is kept until somebody decides. */
+const retention = z
+  .string()
+  .transform((text) => Object.fromEntries(text.split(',').map((entry) => entry.trim().split('='))) as unknown)
+  .pipe(
+    z.partialRecord(
+      z.enum(RETENTION_CLASSES),
+      z.union([z.literal('keep'), z.coerce.number<string>().int().min(0).max(36_525)]),
+    ),
+  )
+
 /** Every variable but ENDPOINT_<NAME> and ENDPOINT_<NAME>_SECRET_FILE. */
 const schema = z.object({
   HUB_ID: z.string().regex(PARTY_ID).default('dianqiao'),
@@ -39,6 +52,7 @@ const schema = z.object({
   HUB_ENCRYPTION_KEYS_FILE: z.string().min(1).optional(),
   KEYSTORE_FILE: z.string().min(1).optional(),
   PARTY_KEYS_DIR: z.string().min(1).optional(),
+  RETENTION_DAYS: retention.optional(),
   ROLES: z
     .string()
     .default(ROLES.join(','))
@@ -111,6 +125,8 @@ export interface Config {
   /** The key-encryption keys of the vault. */
   readonly keystoreFile: string
   readonly partyKeysDir: string
+  /** After so many days the content of a class is destroyed with its keys. */
+  readonly retentionDays: RetentionDays
   readonly roles: readonly Role[]
   /**
    * Scripted peers instead of the utilities' systems. On by default only with the embedded database and no endpoint:
@@ -195,6 +211,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     hubEncryptionKeysFile: path.resolve(v.HUB_ENCRYPTION_KEYS_FILE ?? path.join(dataDir, 'keys', 'hub.enc.json')),
     keystoreFile: path.resolve(v.KEYSTORE_FILE ?? path.join(dataDir, 'keys', 'keystore.json')),
     partyKeysDir: path.resolve(v.PARTY_KEYS_DIR ?? path.join(dataDir, 'keys', 'parties')),
+    retentionDays: { ...DEFAULT_RETENTION_DAYS, ...v.RETENTION_DAYS },
     roles: v.ROLES,
     sandbox: v.SANDBOX === 'on' || (v.SANDBOX === undefined && isTrial),
     endpoints,

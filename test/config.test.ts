@@ -36,7 +36,19 @@ test('brokers, a password file and an authority make a Kafka client with TLS and
   expect(() => kafka && kafkaSettings(kafka, 'dianqiao')).toThrow(/KAFKA_TLS_CA_FILE|KAFKA_SASL_PASSWORD_FILE/)
 })
 
+test('retention is that of the defaults but for the classes that are named', () => {
+  const { retentionDays } = readConfig({ RETENTION_DAYS: 'delivered=90, archive=10950,access=keep' }, false)
+  expect(retentionDays).toEqual({
+    ...{ query: 0, assertion: 30, precase: 7 },
+    ...{ delivered: 90, access: 'keep', archive: 10_950 },
+  })
+})
+
 test.each([
+  [{ RETENTION_DAYS: 'delivered' }],
+  [{ RETENTION_DAYS: 'delivered=-1' }],
+  [{ RETENTION_DAYS: 'delivered=ever' }],
+  [{ RETENTION_DAYS: 'letters=30' }],
   [{ KAFKA_BROKERS: 'no-port' }],
   [{ KAFKA_BROKERS: 'a:9092,,b:9092' }],
   [{ KAFKA_BROKERS: 'a:9092', KAFKA_SASL_USERNAME: 'hub' }],

@@ -1,9 +1,8 @@
 import { rebuildCases } from '#cases/fold.ts'
 import { caseProgress } from '#cases/progress.ts'
-import { type Core, openCore } from '#compose.ts'
 import { foldSources } from '#compose-loops.ts'
 import { printJson, say } from './output.ts'
-import { withStore } from './with-store.ts'
+import { withCore } from './with-core.ts'
 
 /** Cases by any number, one JSON line each; `case.not_found` when there is none. */
 export async function showCase(number: string): Promise<void> {
@@ -14,13 +13,3 @@ export async function rebuild(): Promise<void> {
   const folded = await withCore((core) => rebuildCases(core.db, foldSources(core)))
   say(`folded ${folded} log positions`)
 }
-
-const withCore = <R>(use: (core: Core) => Promise<R>): Promise<R> =>
-  withStore(async (url, config, log) => {
-    const core = await openCore(config, url, log)
-    try {
-      return await use(core)
-    } finally {
-      await core.close()
-    }
-  })

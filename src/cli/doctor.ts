@@ -14,6 +14,7 @@ import { contractFindings, keyFindings, readManifests } from './doctor/files.ts'
 import { examined, type Finding, sound, unsound, unsoundBecause } from './doctor/finding.ts'
 import { peerFindings } from './doctor/peers.ts'
 import { clockFindings, databaseFindings, registerFindings, schemaFindings } from './doctor/store.ts'
+import { vaultFindings } from './doctor/vault.ts'
 import { createLog } from './log.ts'
 import { printJson } from './output.ts'
 import { borrowStore } from './with-store.ts'
@@ -58,6 +59,7 @@ async function storeFindings(db: Db, config: Config, manifests: readonly Manifes
     ...database,
     ...clock,
     ...schema,
+    ...(await examined('vault', () => vaultFindings(db, config))),
     ...(await examined('register', () => registerFindings(db, config, manifests))),
     ...(await examined('broker', () => brokerFindings(db, config, manifests, createLog('silent')))),
     ...(await examined('backlog', () => backlogFindings(db))),

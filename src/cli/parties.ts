@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os'
 import { steadyClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
+import { leastUuidv7 } from '#kernel/ids.ts'
 import { addEncryptionKey, addKey, type Changer, moveKey } from '#parties/keys.ts'
 import { addParty, changeStatus } from '#parties/onboarding.ts'
 import { openRegister } from '#parties/register.ts'
@@ -117,13 +118,7 @@ export const keyMove = (
     const party = await moveKey(db, kid, to, changer(options.reason), options.from)
     say(`${kid} of ${party} is ${to}; every gateway knows within 5 s`)
     if (options.from === undefined) return
-    const doubtful = await exchangesSince(db, party, firstIdAt(options.from))
+    const doubtful = await exchangesSince(db, party, leastUuidv7(options.from.getTime()))
     for (const { id, contract, accepted_at } of doubtful) printJson({ exchange: id, contract, acceptedAt: accepted_at })
     say(`${doubtful.length} exchanges of ${party} since ${options.from.toISOString()}: to be confirmed by the party`)
   })
-
-/** The least UUIDv7 of a millisecond (RFC 9562 §5.7). */
-function firstIdAt(time: Date): string {
-  const hex = time.getTime().toString(16).padStart(12, '0')
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
-}

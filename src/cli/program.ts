@@ -9,6 +9,7 @@ import { addUploads } from './program-files.ts'
 import { type Answer, wholeNumber } from './program-options.ts'
 import { addParties } from './program-parties.ts'
 import { addStandards } from './program-standards.ts'
+import { addVault } from './program-vault.ts'
 import type { TopicOptions } from './topics.ts'
 
 /** Exit codes (CONSOLE): 0 ok · 1 failed · 2 usage · 3 answered "no" · 5 unreachable. */
@@ -53,6 +54,7 @@ function createProgram(answer: Answer): Command {
   addSubjects(program.command('subject').description('people and companies that data is about'))
   addStandards(program.command('standard').description('dated limits of stages, time, approval and cost'), answer)
   addUploads(program.command('file').description('files that parties upload and name in exchanges'))
+  addVault(program.command('vault').description('encryption at rest: data keys, retention, rotation'))
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program

@@ -16,6 +16,8 @@ export interface GaugeSources {
   readonly notReady: () => Promise<readonly string[]>
   /** How far this node's clock is ahead of the database's. */
   readonly clockOffsetMs: () => Promise<number>
+  /** For how long the data keys in memory suffice to seal. */
+  readonly vaultSeconds: () => number
   readonly busReaders: () => readonly BusReader[]
   readonly busLag: (topic: string, group: string) => Promise<number>
 }
@@ -42,6 +44,7 @@ export function createGauges(sources: GaugeSources, make: MakeGauge): () => Prom
     queueGauges(sources, make),
     readiness(sources, make),
     clockGauge(sources, make),
+    vaultGauge(sources, make),
     busGauge(sources, make),
     backlogGauges(sources, make),
     fileGauges(sources, make),
@@ -60,6 +63,15 @@ export function createGauges(sources: GaugeSources, make: MakeGauge): () => Prom
 }
 
 type Refresh = () => Promise<void>
+
+function vaultGauge({ vaultSeconds }: GaugeSources, make: MakeGauge): Refresh {
+  const gauge = make({
+    name: 'dianqiao_vault_seconds',
+    help: 'For how long the data keys in memory suffice; below a day no new ones could be made',
+    labels: [],
+  })
+  return async () => gauge.set({}, vaultSeconds())
+}
 
 /** A gauge with a series for each row. */
 function fill<R>(

@@ -28,5 +28,11 @@ export function uuidv7(nowMs: number): string {
   return `${t.slice(0, 8)}-${t.slice(8)}-7${r.slice(0, 3)}-${variant}${r.slice(4, 7)}-${r.slice(7, 19)}`
 }
 
+/** The least UUIDv7 of a millisecond: what was made before it is less, what was made after it is greater. */
+export function leastUuidv7(ms: number): string {
+  const t = ms.toString(16).padStart(12, '0')
+  return `${t.slice(0, 8)}-${t.slice(8)}-7000-8000-000000000000`
+}
+
 export const newExchangeId = (nowMs: number): ExchangeId => uuidv7(nowMs) as ExchangeId
 export const newDeliveryId = (nowMs: number): DeliveryId => uuidv7(nowMs) as DeliveryId

@@ -102,7 +102,7 @@ async function format(
     '--add-scram',
     `SCRAM-SHA-512=[name="${name}",password="${password}"]`,
   ])
-  const args = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', fileOf(plan), ...scram]
+  const args = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', fileOf(plan), ...scram]
   await runJava([...javaArguments(jars), ...args])
 }
 

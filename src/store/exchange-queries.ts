@@ -35,6 +35,19 @@ export async function insertRefusal(db: Db, row: RefusalRow): Promise<void> {
             ${row.decidedBy ?? null}, ${JSON.stringify(row.violations)}, ${new Date(row.refusedAtMs)})`.execute(db)
 }
 
+/** The latest exchanges under a contract, newest first, with their sealed tokens. */
+export async function latestUnder(
+  db: Db,
+  contract: string,
+  limit: number,
+): Promise<readonly Pick<StoredExchange, 'id' | 'token' | 'accepted_at'>[]> {
+  const { rows } = await sql<Pick<StoredExchange, 'id' | 'token' | 'accepted_at'>>`
+    SELECT id, token, accepted_at FROM exchange WHERE contract = ${contract} ORDER BY id DESC LIMIT ${limit}`.execute(
+    db,
+  )
+  return rows
+}
+
 export interface StoredExchange {
   readonly id: string
   readonly pos: number

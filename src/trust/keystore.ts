@@ -23,6 +23,8 @@ export interface Keystore {
   version(): Promise<number>
   /** Adds a version, which is used from now on; the older ones still unwrap. */
   rotate(): Promise<number>
+  /** Gives up every version but the newest and those named, for good. */
+  forget(inUse: readonly number[]): Promise<void>
 }
 
 const FORMAT = 'dianqiao-keystore@1'
@@ -57,6 +59,11 @@ export function openFileKeystore(file: string, create: boolean): Keystore {
       const version = newest(keys) + 1
       replacePrivateFile(file, contentOf(new Map([...keys, [version, newKey()]])), faulty)
       return version
+    },
+    async forget(inUse) {
+      const keys = readKeys(file)
+      const kept = [...keys].filter(([version]) => version === newest(keys) || inUse.includes(version))
+      replacePrivateFile(file, contentOf(new Map(kept)), faulty)
     },
   }
 }

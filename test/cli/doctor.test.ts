@@ -11,6 +11,9 @@ import { clockFindings } from '#cli/doctor/store.ts'
 import { examine } from '#cli/doctor.ts'
 import { PROJECT_ROOT } from '#compose.ts'
 import { type Config, readConfig } from '#config.ts'
+import { openPartyEncryption } from '#parties/key-files.ts'
+import { addEncryptionKey } from '#parties/keys.ts'
+import { openFileKeystore } from '#trust/keystore.ts'
 import { newNumber, result } from '../gateway/messages.ts'
 import { createDatabase, withDatabase } from '../support/database.ts'
 import { openTestHub, type TestHub } from '../support/hub.ts'
@@ -31,7 +34,16 @@ withDatabase('the doctor', (databaseUrl) => {
   let config: Config
   let healthy: readonly Finding[]
   const withEnv = (env: Record<string, string>): Config =>
-    readConfig({ DATA_DIR: hub.core.config.dataDir, DATABASE_URL: databaseUrl, SANDBOX: 'on', ...env }, false)
+    readConfig(
+      {
+        DATA_DIR: hub.core.config.dataDir,
+        KEYSTORE_FILE: hub.core.config.keystoreFile,
+        DATABASE_URL: databaseUrl,
+        SANDBOX: 'on',
+        ...env,
+      },
+      false,
+    )
   beforeAll(async () => {
     hub = await openTestHub(databaseUrl)
     config = withEnv({})
@@ -45,7 +57,15 @@ withDatabase('the doctor', (databaseUrl) => {
     for (const name of ['configuration', 'contracts', 'hub key', 'disk', 'database', 'schema', 'clock', 'register']) {
       expect(names).toContain(name)
     }
-    for (const name of ['broker', 'deliveries', 'log readers', 'acknowledgements', 'peer state-grid-east-marketing']) {
+    for (const name of [
+      'vault',
+      'encryption keys',
+      'broker',
+      'deliveries',
+      'log readers',
+      'acknowledgements',
+      'peer state-grid-east-marketing',
+    ]) {
       expect(names).toContain(name)
     }
   })
@@ -110,6 +130,23 @@ withDatabase('the doctor', (databaseUrl) => {
       await other.close()
       await stranger.drop()
     }
+  })
+
+  test('a keystore that is missing, or opens no data key of this database, is found', async () => {
+    const other = join(hub.core.config.dataDir, 'other-keystore.json')
+    openFileKeystore(other, true)
+    for (const file of ['/nowhere/keystore.json', other]) {
+      const finding = found(await examine(withEnv({ KEYSTORE_FILE: file })), 'vault')
+      expect([finding.ok, finding.whatToDo?.en]).toEqual([false, expect.stringContaining('KEYSTORE_FILE')])
+    }
+  })
+
+  test('who reads the bus without an encryption key is found', async () => {
+    await sql`DELETE FROM party_encryption_key WHERE party = 'state-grid-east'`.execute(hub.core.db)
+    const finding = found(await examine(config), 'encryption keys')
+    expect([finding.ok, finding.what.en]).toEqual([false, 'no encryption key: state-grid-east'])
+    const { current } = openPartyEncryption(config.partyKeysDir, 'state-grid-east', false)
+    await addEncryptionKey(hub.core.db, 'state-grid-east', current.jwk, { by: 'test' })
   })
 
   test('a clock that is off is found in both directions', async () => {

@@ -41,8 +41,10 @@ test('a contract says how long it is kept, or its kind does', () => {
 })
 
 test('what is personal cannot be a key that stands in the clear: business key, case number, identifier', () => {
-  tag('approval-result/1.0.0.json', 'affairNo')
-  tag('business-licence/1.0.0.json', 'certificateIdentifier')
+  const contracts = loadContracts(root)
+  const schemaOf = (ref: string): string => contracts.get(ref)?.schema ?? ''
+  tag(schemaOf('approval-result@1'), 'affairNo')
+  tag(schemaOf('business-licence@1'), 'certificateIdentifier')
   let pointers: string[] = []
   try {
     loadContracts(root)
@@ -58,6 +60,6 @@ test('what is personal cannot be a key that stands in the clear: business key, c
 })
 
 test('the subject of a query may be personal: it is stored sealed only', () => {
-  tag('business-licence-query/1.0.0.json', 'uscc')
+  tag(loadContracts(root).get('business-licence-query@1')?.schema ?? '', 'uscc')
   expect(loadContracts(root).get('business-licence-query@1')?.personal).toBe(true)
 })

@@ -10,8 +10,10 @@ import { HubError } from '#kernel/errors.ts'
 import { readBreaker } from '#store/breaker-queries.ts'
 import { openDb } from '#store/db.ts'
 import { listDeadLetters } from '#store/dead-letter-queries.ts'
+import type { Vault } from '#trust/vault.ts'
 import { eventually } from '../bus/eventually.ts'
 import { withDatabase } from '../support/database.ts'
+import { plainVault } from '../support/vault.ts'
 import { attemptsOf, CONNECTOR, inboxState, REST, type Stage, setStage } from './host-support.ts'
 
 const TUNING = { scheduleMs: [20, 20, 20, 20, 20], timeoutMs: 1_000, leaseMs: 2_000, pollMs: 20 }
@@ -278,5 +280,29 @@ withDatabase('a host among failures', (url) => {
     await sql`UPDATE inbox_lane SET next_at = now()`.execute(db)
     await stage.start()
     await eventually(() => expect(stage.outcomeOf(abandoned)?.['outcome']).toBe('applied'))
+  })
+
+  it('gives up a delivery whose content is gone, tells the hub why, and goes on with the others', async () => {
+    const stage = await setStage(db)
+    let goneLeft = 1
+    const vault: Vault = {
+      ...plainVault,
+      open(sealed) {
+        const plain = plainVault.open(sealed)
+        // The first that is opened is what was landed.
+        if (goneLeft-- > 0) {
+          throw new HubError('vault.key_destroyed')
+        }
+        return plain
+      },
+    }
+    await stage.start({ vault })
+    const gone = await stage.deliver('V-1')
+    await eventually(() =>
+      expect(stage.outcomeOf(gone)).toMatchObject({ outcome: 'rejected', code: 'vault.key_destroyed' }),
+    )
+    const next = await stage.deliver('V-2')
+    await eventually(() => expect(stage.outcomeOf(next)?.['outcome']).toBe('applied'))
+    expect(stage.peer.effects().map((effect) => effect.reference)).toEqual(['V-2'])
   })
 })

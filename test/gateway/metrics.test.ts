@@ -263,6 +263,7 @@ describe('when something does not answer', () => {
     queueLimits: { rows: 10, bytes: 1_000 },
     notReady: async () => [],
     clockOffsetMs: async () => 1_500,
+    vaultSeconds: () => 100_000,
     busReaders: () => [{ topic: 't', group: 'g' }],
     busLag: async () => 3,
     isContract: () => true,

@@ -25,6 +25,7 @@ const described = createMetrics({
   queueLimits: { rows: 1, bytes: 1 },
   notReady: unasked,
   clockOffsetMs: unasked,
+  vaultSeconds: () => 0,
   busReaders: () => [],
   busLag: unasked,
   isContract: () => false,
@@ -120,7 +121,8 @@ test('pages and the doctor point to pages that exist', () => {
 })
 
 test('the commands of the pages are commands of the CLI, and what they look for exists', () => {
-  const program = textOf('src/cli/program.ts')
+  const files = globSync('src/cli/program*.ts', { cwd: root })
+  const program = files.map(textOf).join('\n')
   const commands = pages.flatMap((file) =>
     [...textOf(file).matchAll(/```sh\n([\s\S]+?)```/g)].map(([, block]) => block),
   )

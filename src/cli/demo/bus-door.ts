@@ -6,7 +6,7 @@ import { eventually } from './stage.ts'
 /** The region's platform, which may send by the bus. */
 const REGION = 'platform-nmg'
 
-/** What came in by the bus is answered on the bus, and HTTP answers the same token with the same receipt. */
+/** What came in by the bus, wrapped for the hub, is answered on the bus, and HTTP answers the same token with the same receipt. */
 export async function busDoor(scenario: Scenario): Promise<void> {
   scenario.stage.act({ zh: '经总线推送：同一受理', en: 'By the bus: the same acceptance' })
   const { bus } = scenario.hub.core

@@ -46,6 +46,9 @@ const STATEMENTS = [
      kek_version int NOT NULL,
      created_at timestamptz NOT NULL DEFAULT now(),
      destroyed_at timestamptz,
+     -- {table: values} that became unreadable with it, and the report that says so
+     unreadable jsonb,
+     report text,
      UNIQUE (retention, period),
      CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL)))`,
   // What values on a broker are wrapped for; the newest of a party's is used.
