@@ -3,8 +3,8 @@ import path from 'node:path'
 import { z } from 'zod'
 import { HubError } from '#kernel/errors.ts'
 import { PARTY_ID } from '#kernel/ids.ts'
-import { RETENTION_CLASSES } from '#kernel/retention.ts'
 import { DEFAULT_RETENTION_DAYS, type RetentionDays } from '#trust/purge.ts'
+import { retention } from './config-retention.ts'
 
 export const ROLES = ['gateway', 'relay', 'connect', 'cases'] as const
 export type Role = (typeof ROLES)[number]
@@ -27,17 +27,6 @@ const networks = z
   .string()
   .transform((text) => text.split(',').map((block) => block.trim()))
   .pipe(z.array(z.cidrv4().or(z.cidrv6())).min(1))
-
-/** `class=days,…`; `keep` for what is kept until somebody decides. */
-const retention = z
-  .string()
-  .transform((text) => Object.fromEntries(text.split(',').map((entry) => entry.trim().split('='))) as unknown)
-  .pipe(
-    z.partialRecord(
-      z.enum(RETENTION_CLASSES),
-      z.union([z.literal('keep'), z.coerce.number<string>().int().min(0).max(36_525)]),
-    ),
-  )
 
 /** Every variable but ENDPOINT_<NAME> and ENDPOINT_<NAME>_SECRET_FILE. */
 const schema = z.object({
