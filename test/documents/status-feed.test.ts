@@ -81,7 +81,7 @@ withDatabase('who fetched a document', (databaseUrl) => {
       ...(onUnusual === undefined ? {} : { onUnusual }),
     })
   const accept = async (token: string): Promise<void> => {
-    const result = await hub.core.accept(token)
+    const result = await hub.core.acceptOwn(token)
     if (result.kind === 'refused') throw result.error
   }
   async function feed(): Promise<void> {
