@@ -27,8 +27,7 @@ export function createPartyLimits(clock: Clock, defaults: PartyLimit): PartyLimi
   const closedUntil = new Map<string, number>()
   const underWay = new Map<string, number>()
 
-  const limitOf = (party: Party, name: keyof PartyLimit): number =>
-    party.limits[name] ?? defaults[name]
+  const limitOf = (party: Party, name: keyof PartyLimit): number => party.limits[name] ?? defaults[name]
   const sizeOf = (perSecond: number) => ({ perSecond, burst: perSecond * BURST_SECONDS })
 
   return {
