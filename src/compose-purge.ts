@@ -18,7 +18,7 @@ export async function purgeStep(core: Core): Promise<number> {
 }
 
 /** Accepts a notice of the hub's own. Throws when it is refused or cannot be made durable. */
-export async function acceptOwn(core: Pick<Core, 'accept'>, token: string): Promise<void> {
-  const result = await core.accept(token)
+export async function acceptOwn(core: Pick<Core, 'acceptOwn'>, token: string): Promise<void> {
+  const result = await core.acceptOwn(token)
   if (result.kind === 'refused') throw result.error
 }

@@ -3,7 +3,7 @@ import type { Pool } from 'pg'
 import type { Bus } from '#bus/bus.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import { loadContracts } from '#contracts/load.ts'
-import { type Acceptance, type AcceptDeps, type Arrival, accept } from '#exchange/accept.ts'
+import { type Acceptance, type AcceptDeps, type Arrival, accept, acceptOwn } from '#exchange/accept.ts'
 import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
 import { withNamings } from '#exchange/naming.ts'
@@ -58,8 +58,10 @@ export interface Core {
   readonly metrics: Metrics
   /** What this process reads of the bus; whoever subscribes adds to it, and the metrics say how far behind it is. */
   readonly busReaders: BusReader[]
-  /** The acceptance path, for the doors and for the hub's own notices. */
+  /** The acceptance path, for the doors. */
   readonly accept: (token: string, arrival?: Arrival) => Promise<Acceptance>
+  /** The same for the hub's own notices. */
+  readonly acceptOwn: (token: string) => Promise<Acceptance>
   readonly acceptPlain: (request: PlainRequest) => Promise<Acceptance>
   /** Called after each commit; the loops of this process hang on it. */
   readonly onCommit: (listener: () => void) => void
@@ -135,6 +137,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     metrics,
     busReaders,
     accept: (token, arrival) => accept(acceptDeps, token, arrival),
+    acceptOwn: (token) => acceptOwn(acceptDeps, token),
     acceptPlain: composePlain(acceptDeps, db, keyRing),
     onCommit: writer.onCommit,
     async close() {

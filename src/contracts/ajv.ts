@@ -1,6 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import { FORMAT_CHECKS } from './formats.ts'
+import { FORMAT_CHECKS, STANDARD_CHECKS } from './formats.ts'
 
 /** Our annotation keywords: English texts, the standard a property comes from, privacy class, code meanings. */
 export const ANNOTATIONS = ['x-en', 'x-source', 'x-privacy', 'x-codes'] as const
@@ -28,6 +28,7 @@ export function createAjv(options: {
     logger: false,
   })
   addFormats.default(ajv)
+  for (const [name, validate] of Object.entries(STANDARD_CHECKS)) ajv.addFormat(name, { type: 'string', validate })
   for (const [name, check] of Object.entries(FORMAT_CHECKS)) {
     ajv.addFormat(name, { type: 'string', validate: (value: string) => check(value) === undefined })
   }

@@ -208,6 +208,26 @@ export function fileDigestFault(value: string): Bilingual | undefined {
   )
 }
 
+const DATE = /^\d{4}-\d{2}-\d{2}$/
+const DATE_TIME = /^(\d{4}-\d{2}-\d{2})T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)$/i
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** A day that is in the calendar and in that of PostgreSQL, which has no year 0. */
+function isDate(text: string): boolean {
+  const at = DATE.test(text) && !text.startsWith('0000') ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text)
+}
+
+/**
+ * Standard formats as narrow as whoever reads them later: a date-time with a leap second, an offset of 20 hours, or a
+ * blank for its T, or a uuid as a URN, would be accepted here and then stand in the way of every reader of the log.
+ */
+export const STANDARD_CHECKS: Readonly<Record<string, (text: string) => boolean>> = Object.freeze({
+  date: isDate,
+  'date-time': (text: string) => isDate(DATE_TIME.exec(text)?.[1] ?? ''),
+  uuid: (text: string) => UUID.test(text),
+})
+
 /** Our formats by their name in the schemas. */
 export const FORMAT_CHECKS: Readonly<Record<string, FormatCheck>> = Object.freeze({
   uscc: usccFault,

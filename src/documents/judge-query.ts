@@ -29,29 +29,7 @@ export function judgeQuery(deps: JudgeDeps, proven: Proven, claims: QueryClaims,
   }
   if (contract.kind !== 'query' || contract.answers === undefined) throw new HubError('contract.kind_wrong')
   checkFreshness(claims, { nowMs, maxAgeSeconds: contract.maxAgeSeconds })
-  if (claims.obo !== undefined && !deps.register.hasMandate(claims.iss, claims.obo, contract.ref, nowMs)) {
-    throw violated(
-      'right.no_mandate',
-      '/obo',
-      `mandate:${contract.ref}`,
-      '没有代查授权',
-      'no mandate to ask for this party',
-    )
-  }
-  const principal = deps.register.party(claims.obo ?? claims.iss)
-  if (principal?.status === 'suspended') throw new HubError('party.suspended')
-  const mayAsk = contract.providers.some((provider) =>
-    'party' in provider ? provider.party === principal?.id : principal?.roles.includes(provider.role) === true,
-  )
-  if (!mayAsk) {
-    throw violated(
-      'right.missing',
-      '/contract',
-      `ask:${contract.ref}`,
-      `无权查询 ${contract.ref}`,
-      `no right to ask ${contract.ref}`,
-    )
-  }
+  requireAsker(deps.register, claims, contract, nowMs)
   const key = contract.sub.slice(1)
   if (claims.data !== undefined && Object.hasOwn(claims.data, key) && claims.data[key] !== claims.sub) {
     throw violated(
@@ -68,4 +46,34 @@ export function judgeQuery(deps: JudgeDeps, proven: Proven, claims: QueryClaims,
   const errors = brokenRules(contract, { data, claims: proven.token.claims, nowMs })
   if (errors.length > 0) throw new HubError('contract.rule_violated', { violations: errors })
   return { contract, answers: contract.answers, data }
+}
+
+/**
+ * Who asks, or for whom, may do so at `nowMs`. An answer that took time asks once more. Throws `right.*`,
+ * `party.suspended`.
+ */
+export function requireAsker(register: PartyRegister, claims: QueryClaims, contract: Contract, nowMs: number): void {
+  if (claims.obo !== undefined && !register.hasMandate(claims.iss, claims.obo, contract.ref, nowMs)) {
+    throw violated(
+      'right.no_mandate',
+      '/obo',
+      `mandate:${contract.ref}`,
+      '没有代查授权',
+      'no mandate to ask for this party',
+    )
+  }
+  const principal = register.party(claims.obo ?? claims.iss)
+  if (principal?.status === 'suspended') throw new HubError('party.suspended')
+  const mayAsk = contract.providers.some((provider) =>
+    'party' in provider ? provider.party === principal?.id : principal?.roles.includes(provider.role) === true,
+  )
+  if (!mayAsk) {
+    throw violated(
+      'right.missing',
+      '/contract',
+      `ask:${contract.ref}`,
+      `无权查询 ${contract.ref}`,
+      `no right to ask ${contract.ref}`,
+    )
+  }
 }

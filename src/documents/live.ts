@@ -64,13 +64,14 @@ export async function gatherLive(deps: LiveDeps, asked: LiveAsked): Promise<Gath
     connector: asked.connector,
     question: questionOf(deps.clock(), asked),
     caseId: asked.caseId,
-    known: asked.projected.map(fingerprint).join('\n'),
+    known: [...asked.subjectKeys.toSorted(), ...asked.projected.map(fingerprint)].join('\n'),
     judge: (answer) => judgeAnswer(deps, contract, asked.subjectKeys, answer),
   })
   if (looked === undefined) return fallBack(deps, asked, new HubError('peer.unavailable'), 'open')
-  if (looked.state === 'failed') return fallBack(deps, asked, looked.error, looked.circuit)
+  // A time-out takes as long as an answer: what was signed, or ended, meanwhile counts for what stands in as well.
+  const projected = looked.state === 'cached' ? asked.projected : await asked.projectedNow()
+  if (looked.state === 'failed') return fallBack(deps, { ...asked, projected }, looked.error, looked.circuit)
   const { state, circuit, asOfMs, provider } = looked
-  const projected = state === 'live' ? await asked.projectedNow() : asked.projected
   const newer = projected.filter((row) => looked.documents.some((one) => isSame(row, one) && isNewer(row, one)))
   return {
     documents: [

@@ -85,7 +85,7 @@ export interface LookUpRequest {
   readonly question: LookUpQuestion
   /** The case that it is asked for: an answer serves no other. */
   readonly caseId: string
-  /** What the hub itself knows now. An answer that was fetched when it knew something else is not used any more. */
+  /** Whom it may be about, and what the hub knows now: an answer that was judged under something else is not used. */
   readonly known: string
   /** Judges an answer before anybody sees it, and says until when it may be kept. Throws `peer.answer_invalid`. */
   readonly judge: (answer: LiveAnswer) => {

@@ -17,7 +17,7 @@ import { capReached, capsOf, guessesOf } from './caps.ts'
 import { extractParts, type PartExtract } from './extract.ts'
 import { gather, type PartSource } from './gather.ts'
 import { grantFor } from './grants.ts'
-import { type JudgeDeps, judgeQuery } from './judge-query.ts'
+import { type JudgeDeps, judgeQuery, requireAsker } from './judge-query.ts'
 import type { LiveDeps } from './live.ts'
 import { fieldsOf, shanghaiDay, textAt } from './minimise.ts'
 import { type Occasion, type OccasionDeps, occasionOf, type Wanted } from './occasion.ts'
@@ -133,8 +133,10 @@ async function answer(
     answeredAtMs: answeredMs,
   })
   requireRecorded(outcome, grant, answeredMs)
+  const atMs = deps.clock()
   requireStanding(deps.register, proven)
-  grantFor(deps.register.grants(principal, contract.ref), { ...asked, atMs: deps.clock() })
+  requireAsker(deps.register, claims, contract, atMs)
+  grantFor(deps.register.grants(principal, contract.ref), { ...asked, atMs })
   return signed
 }
 

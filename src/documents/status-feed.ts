@@ -2,6 +2,7 @@ import type { ContractSet } from '#contracts/contract.ts'
 import { documentIdentity } from '#contracts/formats.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
+import { HubError } from '#kernel/errors.ts'
 import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
 import { atPointer, type Json, type JsonObject } from '#kernel/json.ts'
 import { advanceCursor, type LogEntry } from '#store/cursor.ts'
@@ -93,24 +94,36 @@ function replacementIn({ contracts, claimsOf, onUnreadable }: StatusFeedDeps, en
   return [{ contract: entry.contract, identifier, replacement, exchange: entry.exchange }]
 }
 
+/** A notice that is refused, whatever is odd about it, stays due, and keeps nobody else from being told. */
 async function sendNotices(deps: StatusFeedDeps): Promise<number> {
-  const { db, fault = NO_FAULT } = deps
-  const due = await dueNotices(db, NOTICES_PER_STEP)
+  const due = await dueNotices(deps.db, NOTICES_PER_STEP)
+  let refused: HubError | undefined
   for (const notice of due) {
-    const fetched = notice.queries.slice(0, MAX_QUERIES)
-    const receipts = await receiptsOf(
-      db,
-      fetched.flatMap(({ exchange }) => exchange ?? []),
-    )
-    const queries = fetched.map(({ exchange, originalDigest, ...query }) => ({
-      ...query,
-      originalDigest: originalDigest ?? digestIn(receipts.get(exchange ?? '') ?? ''),
-    }))
-    await deps.acceptOwn(noticeOf(deps, notice, queries))
-    fault('feed.before-mark')
-    await markNoticed(db, notice)
+    try {
+      await sendNotice(deps, notice)
+    } catch (error) {
+      if (!(error instanceof HubError) || error.retriable) throw error
+      refused ??= error
+    }
   }
+  if (refused !== undefined) throw refused
   return due.length
+}
+
+async function sendNotice(deps: StatusFeedDeps, notice: DueNotice): Promise<void> {
+  const { db, fault = NO_FAULT } = deps
+  const fetched = notice.queries.slice(0, MAX_QUERIES)
+  const receipts = await receiptsOf(
+    db,
+    fetched.flatMap(({ exchange }) => exchange ?? []),
+  )
+  const queries = fetched.map(({ exchange, originalDigest, ...query }) => ({
+    ...query,
+    originalDigest: originalDigest ?? digestIn(receipts.get(exchange ?? '') ?? ''),
+  }))
+  await deps.acceptOwn(noticeOf(deps, notice, queries))
+  fault('feed.before-mark')
+  await markNoticed(db, notice)
 }
 
 const MAX_RECEIPT_BYTES = 65_536

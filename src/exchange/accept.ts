@@ -71,7 +71,17 @@ export const MAX_TOKEN_BYTES = 1_048_576
 export function accept(deps: AcceptDeps, text: string, arrival?: Arrival): Promise<Acceptance> {
   const progress: Progress = {}
   const door = arrival === undefined ? 'http' : 'bus'
-  return observed(deps.observe, door, progress, () => acceptOrRefuse(deps, text, arrival, progress), outcomeOf)
+  // The Kafka door reads at the hub's own pace, and its brokers have quotas.
+  const limits = arrival === undefined ? deps.limits : undefined
+  const judged = () => acceptOrRefuse(deps, text, { arrival, limits, isOwn: false }, progress)
+  return observed(deps.observe, door, progress, judged, outcomeOf)
+}
+
+/** A notice that the hub signed itself, bounded by what caused it. Its recipients hold it too: no door takes it back. */
+export function acceptOwn(deps: AcceptDeps, text: string): Promise<Acceptance> {
+  const progress: Progress = {}
+  const judged = () => acceptOrRefuse(deps, text, { arrival: undefined, limits: undefined, isOwn: true }, progress)
+  return observed(deps.observe, 'http', progress, judged, outcomeOf)
 }
 
 export function outcomeOf(result: Acceptance): 'accepted' | 'replayed' | HubErrorCode {
@@ -79,21 +89,25 @@ export function outcomeOf(result: Acceptance): 'accepted' | 'replayed' | HubErro
   return result.replayed ? 'replayed' : 'accepted'
 }
 
+interface Way {
+  readonly arrival: Arrival | undefined
+  readonly limits: PartyLimits | undefined
+  readonly isOwn: boolean
+}
+
 async function acceptOrRefuse(
   deps: AcceptDeps,
   text: string,
-  arrival: Arrival | undefined,
+  { arrival, limits, isOwn }: Way,
   progress: Progress,
 ): Promise<Acceptance> {
   let leave: (() => void) | undefined
-  // The Kafka door reads at the hub's own pace, and its brokers have quotas.
-  const limits = arrival === undefined ? deps.limits : undefined
   return concluded(deps, progress, () => {
     if (arrival?.fault !== undefined) throw arrival.fault
     const proven = proveParty(
       { register: deps.register, limits },
       text,
-      { typ: 'exchange+jwt', maxBytes: MAX_TOKEN_BYTES },
+      { typ: 'exchange+jwt', maxBytes: MAX_TOKEN_BYTES, isOwn },
       progress,
     )
     if (arrival !== undefined && arrival.party !== proven.party.id) throw new HubError('token.topic_foreign')

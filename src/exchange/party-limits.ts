@@ -27,9 +27,7 @@ export function createPartyLimits(clock: Clock, defaults: PartyLimit): PartyLimi
   const closedUntil = new Map<string, number>()
   const underWay = new Map<string, number>()
 
-  const limitOf = (party: Party, name: keyof PartyLimit): number =>
-    // The hub's own notices are bounded by what caused them.
-    party.roles.includes('hub') ? Number.MAX_SAFE_INTEGER : (party.limits[name] ?? defaults[name])
+  const limitOf = (party: Party, name: keyof PartyLimit): number => party.limits[name] ?? defaults[name]
   const sizeOf = (perSecond: number) => ({ perSecond, burst: perSecond * BURST_SECONDS })
 
   return {

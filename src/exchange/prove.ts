@@ -28,7 +28,7 @@ export interface Proven {
 
 export interface ProveDeps {
   readonly register: PartyRegister
-  /** Undefined at a door that reads at the hub's own pace. */
+  /** Undefined where the hub sets the pace: at the Kafka door, and for its own notices. */
   readonly limits: PartyLimits | undefined
 }
 
@@ -37,6 +37,8 @@ interface Expected {
   readonly maxBytes: number
   /** The least state of the key, default active; `pending` for the proof that the holder has its private half. */
   readonly keyState?: 'active' | 'pending'
+  /** Of the hub itself, default false: what it signed others hold as well, and none of it proves who brings it. */
+  readonly isOwn?: boolean
 }
 
 /**
@@ -60,9 +62,10 @@ export function proveParty(
   if (key === undefined) throw new HubError('token.key_unknown')
   if (token.claims['iss'] !== key.party) throw new HubError('token.key_foreign')
   if (!isUsable(key, expected.keyState ?? 'active', token)) throw new HubError('token.key_inactive')
-  verifySignature(token, key.publicKey)
   const party = register.party(key.party)
   if (party === undefined) throw new HubError('token.key_unknown')
+  if (party.roles.includes('hub') !== (expected.isOwn ?? false)) throw new HubError('token.key_foreign')
+  verifySignature(token, key.publicKey)
   progress.party = party
   limits?.spend(party, text.length)
   if (party.status === 'suspended') throw new HubError('party.suspended')

@@ -72,7 +72,8 @@ export interface FetchableFile {
 
 /**
  * The file of this digest that the asker has a right to: as sender or principal of an exchange that names it, as one
- * of its recipients (or for one of them), or by an answered query that gave it the field in which the file is named.
+ * of its recipients (or for one of them), or by an answered query that gave it the field in which the file is named: for
+ * as long as the grant and the consent are in force that the query rested on, because this gives away anew.
  */
 export async function findFetchable(
   db: Db,
@@ -82,16 +83,24 @@ export async function findFetchable(
 ): Promise<FetchableFile | undefined> {
   const { rows } = await sql<FetchableFile>`
     SELECT f.id, f.state, f.bytes::float8 AS bytes, f.media_type, max(n.expires_at) AS expires_at
-    FROM file f JOIN file_naming n ON n.file = f.id
+    FROM file f JOIN file_naming n ON n.file = f.id LEFT JOIN exchange e ON e.id = n.exchange
     WHERE f.digest = ${digest} AND (
       n.iss = ${asker} OR n.obo = ${asker}
       OR EXISTS (SELECT FROM delivery d WHERE d.exchange = n.exchange AND d.recipient = ANY (${recipients}::text[]))
-      OR EXISTS (SELECT FROM access_record a
-        WHERE a.documents @> ARRAY[n.exchange] AND a.iss = ${asker} AND n.field = ANY (a.fields)))
+      OR EXISTS (SELECT FROM access_record a JOIN access_grant g ON g.id = a.access_grant
+        WHERE a.documents @> ARRAY[n.exchange] AND a.iss = ${asker}
+          AND a.fields && ARRAY[n.field, split_part(e.contract, '@', 1) || '.' || n.field]
+          AND g.valid_from <= now() AND coalesce(g.valid_to > now(), true)
+          AND (a.consent_ref IS NULL OR ${CONSENT_IN_FORCE})))
     GROUP BY f.id
     ORDER BY f.state = 'complete' DESC, max(n.expires_at) DESC LIMIT 1`.execute(db)
   return rows[0]
 }
+
+/** That of an access. Days are Asia/Shanghai's. */
+const CONSENT_IN_FORCE = sql`consent_withdrawn_at(a.consent_issuer, a.consent_ref) IS NULL
+  AND EXISTS (SELECT FROM consent c WHERE c.issuer = a.consent_issuer AND c.ref = a.consent_ref
+    AND c.valid_to >= (now() AT TIME ZONE 'Asia/Shanghai')::date)`
 
 export interface FileFetch {
   readonly file: string

@@ -25,6 +25,9 @@ export async function findOwnFile(db: Db, owner: string, digest: string): Promis
   return rows[0]
 }
 
+/** By an exchange since it is whole: a copy that lapsed before it was uploaded again says nothing about it. */
+const IS_NAMED = sql`EXISTS (SELECT FROM file_naming n WHERE n.file = f.id AND n.expires_at > f.moved_at)`
+
 export interface NewFile {
   readonly owner: string
   readonly digest: string
@@ -45,7 +48,7 @@ export function beginUpload(db: Db, file: NewFile, quotaBytes: number): Promise<
     const { rows: used } = await sql<{ bytes: number }>`
       SELECT coalesce(sum(f.bytes), 0)::float8 AS bytes FROM file f
       WHERE f.owner = ${file.owner} AND f.digest <> ${file.digest} AND f.state <> 'purged'
-        AND (f.state = 'uploading' OR NOT EXISTS (SELECT FROM file_naming n WHERE n.file = f.id))`.execute(tx)
+        AND (f.state = 'uploading' OR NOT ${IS_NAMED})`.execute(tx)
     if ((used[0]?.bytes ?? 0) + file.bytes > quotaBytes) return 'over-quota'
     const { rows } = await sql<StoredFile>`
       INSERT INTO file (digest, owner, bytes, media_type, state, writer)
@@ -139,7 +142,7 @@ export function purgeFiles(db: Db): Promise<number> {
 const PURGEABLE = sql`f.state <> 'purged'
   AND NOT EXISTS (SELECT FROM file_naming n WHERE n.file = f.id AND n.expires_at > now())
   AND (f.moved_at < now() - make_interval(days => ${UNNAMED_DAYS})
-    OR f.state = 'complete' AND EXISTS (SELECT FROM file_naming n WHERE n.file = f.id))`
+    OR f.state = 'complete' AND ${IS_NAMED})`
 
 /** The bytes go; the row stays where an exchange named it, so that a fetch can be told that the copy has lapsed. */
 async function drop(tx: Tx, ids: readonly string[]): Promise<void> {

@@ -13,6 +13,7 @@ import {
   registerIdFault,
   residentIdFault,
   residentIdOf18,
+  STANDARD_CHECKS,
   usccFault,
   usccOrganisationPasses,
 } from '#contracts/formats.ts'
@@ -227,5 +228,36 @@ describe('what all versions of a document share', () => {
 
   test('is the whole of an identifier of another form', () => {
     expect(documentIdentity('CF-FC-1998-000123')).toBe('CF-FC-1998-000123')
+  })
+})
+
+describe('dates, times and UUIDs are those that every reader of the log can read', () => {
+  const cases = (format: string, right: readonly string[], wrong: readonly string[]) => [
+    ...right.map((text) => ({ format, text, is: true })),
+    ...wrong.map((text) => ({ format, text, is: false })),
+  ]
+  test.each([
+    ...cases(
+      'date',
+      ['2026-01-31', '2024-02-29', '0001-01-01'],
+      ['0000-01-01', '2026-02-29', '2026-13-01', '2026-1-1'],
+    ),
+    ...cases(
+      'date-time',
+      ['2026-01-31T09:00:00+08:00', '2026-01-31t09:00:00.123456z', '2026-01-31T09:00:00-12:00', '9999-12-31T23:59:59Z'],
+      [
+        ...['2026-01-31T09:00:00+16:00', '2026-01-31T09:00:00+23:59', '2026-01-31T23:59:60Z', '0000-01-01T00:00:00Z'],
+        ...['2026-01-31 09:00:00Z', '2026-01-31\u300009:00:00Z', '2026-01-31T09:00:00', '2026-01-31T09:00:00+0800'],
+        '2026-02-30T09:00:00Z',
+      ],
+    ),
+    ...cases(
+      'uuid',
+      ['0199a000-0000-7000-8000-00000000000A'],
+      ['urn:uuid:0199a000-0000-7000-8000-00000000000a', '0199a0000000700080000000 0000000a'],
+    ),
+  ])('$format $text: $is', ({ format, text, is }) => {
+    expect(STANDARD_CHECKS[format]?.(text)).toBe(is)
+    if (is && format !== 'uuid') expect(Date.parse(text)).not.toBeNaN()
   })
 })

@@ -29,7 +29,7 @@ withDatabase('the hub side of delivery', (databaseUrl) => {
       republishAfterMs,
       isNotice: (ref) => hub.core.contracts.get(ref)?.kind === 'notice',
       acceptOwn: async (token) => {
-        const result = await hub.core.accept(token)
+        const result = await hub.core.acceptOwn(token)
         if (result.kind === 'refused') throw result.error
       },
     })

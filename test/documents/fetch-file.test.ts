@@ -6,6 +6,7 @@ import { createTransferSlots } from '#documents/transfer-slots.ts'
 import { licenceCopy } from '#sandbox/ofd.ts'
 import { CHUNK_BYTES, purgeFiles } from '#store/file-queries.ts'
 import { affair, application, licence, newNumber, result } from '../gateway/messages.ts'
+import { consent, withdrawal } from '../gateway/rights-messages.ts'
 import { withDatabase } from '../support/database.ts'
 import { certificate, digestOf, download, fileObject, head, OFD, upload } from '../support/files.ts'
 import { openTestHub, type TestHub, type TestParty } from '../support/hub.ts'
@@ -160,6 +161,7 @@ withDatabase('fetching a file', (databaseUrl) => {
     await delivered(file)
     await sql`UPDATE file_naming SET expires_at = now() - interval '1 second'
       WHERE file = (SELECT id FROM file WHERE digest = ${digest})`.execute(hub.core.db)
+    await sql`UPDATE file SET moved_at = now() - interval '1 hour' WHERE digest = ${digest}`.execute(hub.core.db)
     const told = async (party: TestParty) => {
       const { status, code } = await download(hub, party, digest)
       return [status, code]
@@ -174,6 +176,9 @@ withDatabase('fetching a file', (databaseUrl) => {
     expect(await told(stranger)).toEqual([404, 'file.not_found'])
     expect((await head(hub, platform, digest)).status).toBe(410)
 
+    // The purge does not take what was uploaded again away before an exchange can name it.
+    expect((await upload(hub, platform, file)).status).toBe(201)
+    expect(await purgeFiles(hub.core.db)).toBe(0)
     await delivered(file)
     expect((await download(hub, utility, digest)).bytes.equals(file)).toBe(true)
   })
@@ -223,6 +228,35 @@ withDatabase('fetching a file', (databaseUrl) => {
       expect((await utility.ask(question(['copy']))).status).toBe(200)
       expect((await download(hub, utility, digest)).bytes.equals(file)).toBe(true)
       expect((await download(hub, stranger, digest)).status).toBe(404)
+    })
+
+    test('it may not any more once the grant is over that the query rested on', async () => {
+      const until = (end: string) =>
+        sql`UPDATE access_grant SET valid_to = ${sql.raw(end)} WHERE contract = 'business-licence-query@1'`.execute(
+          hub.core.db,
+        )
+      expect((await utility.ask(question(['copy']))).status).toBe(200)
+      await until("now() - interval '1 second'")
+      try {
+        expect((await download(hub, utility, digest)).status).toBe(404)
+      } finally {
+        await until('NULL')
+      }
+      expect((await download(hub, utility, digest)).status).toBe(200)
+    })
+
+    test('nor once the consent is withdrawn', async () => {
+      const { db } = hub.core
+      await sql`DELETE FROM access_record WHERE documents && ARRAY(SELECT exchange FROM file_naming n JOIN file f ON f.id = n.file
+        WHERE f.digest = ${digest})`.execute(db)
+      const consentRef = newNumber('CF')
+      await accepted(platform, consent(consentRef, COMPANY))
+      await hub.settle()
+      const answer = await utility.ask({ ...question(['copy']), legalBasis: 'consent', consentRef })
+      expect(answer.status, answer.text).toBe(200)
+      expect((await download(hub, utility, digest)).status).toBe(200)
+      await accepted(platform, withdrawal(consentRef))
+      expect((await download(hub, utility, digest)).status).toBe(404)
     })
   })
 

@@ -287,7 +287,7 @@ withDatabase('live look-ups', (databaseUrl) => {
         hubId: 'dianqiao',
         ...logReader(hub.core.vault, hub.core.log),
         acceptOwn: async (token) => {
-          expect((await hub.core.accept(token)).kind).not.toBe('refused')
+          expect((await hub.core.acceptOwn(token)).kind).not.toBe('refused')
         },
       })
     while ((await feed()) > 0);

@@ -50,7 +50,7 @@ function open({ found = [{ data }], projected = [], projectedNow = projected }: 
       },
     ],
   })
-  const ask = () =>
+  const ask = (subjectKeys = [subjectKey]) =>
     gatherLive(
       {
         clock,
@@ -63,7 +63,7 @@ function open({ found = [{ data }], projected = [], projectedNow = projected }: 
         connector: 'library',
         document: 'business-licence@1',
         party: 'state-grid-east',
-        subjectKeys: [subjectKey],
+        subjectKeys,
         claims: CLAIMS,
         data: { uscc: COMPANY },
         caseId: 'case-1',
@@ -151,6 +151,21 @@ describe('of the same document', () => {
     const { documents } = await open({ projected: [row()], projectedNow: [row({ status_at: later })] }).ask()
     expect(documents.map(kindOf)).toEqual(['held'])
   })
+})
+
+test('what its issuer signed to the hub while the library was silent stands in', async () => {
+  const revoked = row({ status: 'REVOKED', status_at: '2026-11-25T03:59:59Z' })
+  const silent = { found: new HubError('peer.timeout'), projected: [row()] }
+  const { documents } = await open({ ...silent, projectedNow: [revoked] }).ask()
+  expect(documents.map(({ status }) => status)).toEqual(['REVOKED'])
+  await expect(open({ ...silent, projectedNow: [] }).ask()).rejects.toMatchObject({ code: 'peer.timeout' })
+})
+
+test('an answer that was judged for one subject is not kept for another', async () => {
+  const { ask, calls } = open({})
+  await ask()
+  await expect(ask([digests.subject('001', OTHER)])).rejects.toMatchObject({ code: 'peer.answer_invalid' })
+  expect(calls()).toBe(2)
 })
 
 test('a fall-back is as of the oldest document that stands in', async () => {

@@ -115,6 +115,13 @@ withDatabase('pre-case sessions', (databaseUrl) => {
     expect((await ask(nonce)).status).toBe(200)
   })
 
+  test('a time that the database cannot hold is refused at the door, and stands in no reader’s way', async () => {
+    const farAway = new Date(Date.now() + 20 * 3_600_000).toISOString().replace('Z', '+20:00')
+    const answer = await authority.push(assertion(newNumber('AS'), { expiresAt: farAway }))
+    expect(told(answer)).toEqual([422, 'contract.schema_violated', 'date-time'])
+    expect((await ask(await opened())).status).toBe(200)
+  })
+
   test('an assertion that is revoked ends its session', async () => {
     const id = await opened()
     await accepted(authority, assertion(id, { status: '03', statusTime: new Date().toISOString() }))

@@ -56,7 +56,7 @@ withDatabase('what a provider is told of its data', (databaseUrl) => {
         },
       },
       acceptOwn: async (token) => {
-        const result = await hub.core.accept(token)
+        const result = await hub.core.acceptOwn(token)
         if (result.kind === 'refused') throw result.error
       },
     })

@@ -81,7 +81,7 @@ withDatabase('who fetched a document', (databaseUrl) => {
       ...(onUnusual === undefined ? {} : { onUnusual }),
     })
   const accept = async (token: string): Promise<void> => {
-    const result = await hub.core.accept(token)
+    const result = await hub.core.acceptOwn(token)
     if (result.kind === 'refused') throw result.error
   }
   async function feed(): Promise<void> {
@@ -144,11 +144,20 @@ withDatabase('who fetched a document', (databaseUrl) => {
     expect(await told('state-grid-east', jti)).toEqual([])
   })
 
-  test('two who fetched are told each, once a change, and again when it is restored', async () => {
+  test('two who fetched are told each, once a change, and again when it is restored; a notice that is refused keeps nobody else from it', async () => {
     const { uscc, fetch } = await published()
     const jtis = new Map<string, string>()
     for (const utility of UTILITIES) jtis.set(utility, await fetch(utility))
     await publish(uscc, version(2, '03'))
+    const refuseOne = async (token: string): Promise<void> => {
+      if (String(claimsOf(token)['sub']).endsWith('inner-mongolia-power'))
+        throw new HubError('contract.schema_violated')
+      await accept(token)
+    }
+    await expect(step(undefined, refuseOne)).rejects.toThrow('contract.schema_violated')
+    await hub.settle()
+    const toldFirst = await Promise.all([...jtis].map(([utility, jti]) => told(utility, jti)))
+    expect(toldFirst.map((notices) => notices.map(({ status }) => status))).toEqual([['REVOKED'], []])
     await feed()
     await publish(uscc, version(3, '01'))
     const unusual: string[] = []

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PROJECT_ROOT } from '#compose.ts'
 import type { Contract } from '#contracts/contract.ts'
-import { type Acceptance, type AcceptDeps, accept } from '#exchange/accept.ts'
+import { type Acceptance, type AcceptDeps, accept, acceptOwn } from '#exchange/accept.ts'
 import { acceptPlain } from '#exchange/accept-plain.ts'
 import type { PlainHeader } from '#exchange/prove-plain.ts'
 import type { JsonObject } from '#kernel/json.ts'
@@ -104,7 +104,7 @@ withDatabase('origin and minOrigin', (databaseUrl) => {
     }
     if (door.startsWith('a notice')) {
       const notice = { contract: 'non-delivery@1', sub: String(EXPIRED['delivery']), data: EXPIRED }
-      return accept(deps, hub.party('dianqiao', hub.core.signer).exchange(notice))
+      return acceptOwn(deps, hub.party('dianqiao', hub.core.signer).exchange(notice))
     }
     const party = origin === 'agent-signed' ? hub.party(PLATFORM, agent) : hub.party(PLATFORM)
     const token = party.exchange(message, origin === 'agent-signed' ? { act: AGENT } : {})

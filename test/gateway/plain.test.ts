@@ -112,6 +112,14 @@ withDatabase('POST /v1/plain/{contract}', (databaseUrl) => {
       expect(claims).toMatchObject({ iss: 'dianqiao', obo: NINGCHENG, contract: RESULT })
     })
 
+    test('who brings it back to a door is nobody by it, and is recorded as nobody', async () => {
+      const { token } = await delivered()
+      const before = (await refusals()).length
+      const answer = await hub.post('/v1/exchanges', token)
+      expect(code(answer)).toEqual([401, 'token.key_foreign'])
+      expect(await refusals()).toHaveLength(before)
+    })
+
     test('a receipt of another origin, or for another sender, does not fit it', async () => {
       const { token, receipt } = await delivered()
       const claims = await hub.verified(receipt)

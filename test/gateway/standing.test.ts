@@ -81,7 +81,7 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
     expect((await hohhot.get('/v1/inbox')).json['deliveries']).toHaveLength(1)
   })
 
-  test('an answer under way is withheld when its asker is suspended or loses its key', async () => {
+  test('an answer under way is withheld when its asker, or whom it asks for, is suspended or loses its key or mandate', async () => {
     const USCC = '91150402MADEM002XN'
     const number = newNumber('ME')
     expect((await hub.party('market-regulation-nmg').push(licence(USCC))).status).toBe(202)
@@ -90,7 +90,7 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
     const { party: utility, kid } = await newKey('state-grid-east')
     expect((await prove(utility)).status).toBe(200)
     await hub.core.register.refresh()
-    const ask = (meanwhile: () => Promise<void>) => {
+    const ask = (meanwhile: () => Promise<void>, by = utility) => {
       const deps = {
         ...hub.core,
         hubId: hub.core.config.hubId,
@@ -115,7 +115,7 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
         operator: 'staff-0042',
         caseNo: number,
       }
-      return query(deps, utility.sign('query+jwt', claims))
+      return query(deps, by.sign('query+jwt', { ...claims, ...(by === utility ? {} : { obo: 'state-grid-east' }) }))
     }
     expect(await ask(async () => {})).toMatchObject({ kind: 'answered' })
     expect(await ask(() => setStatus('state-grid-east', 'suspended'))).toMatchObject({
@@ -123,6 +123,21 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
       error: { code: 'party.suspended' },
     })
     await setStatus('state-grid-east', 'active')
+    const agent = hub.party('inner-mongolia-power')
+    await sql`INSERT INTO mandate (agent, principal, contract, valid_from) VALUES
+      (${agent.id}, 'state-grid-east', 'business-licence-query@1', '2026-01-01')`.execute(hub.core.db)
+    await hub.core.register.refresh()
+    expect(await ask(async () => {}, agent)).toMatchObject({ kind: 'answered' })
+    expect(await ask(() => setStatus('state-grid-east', 'suspended'), agent)).toMatchObject({
+      kind: 'refused',
+      error: { code: 'party.suspended' },
+    })
+    await setStatus('state-grid-east', 'active')
+    const endMandate = async (): Promise<void> => {
+      await sql`DELETE FROM mandate WHERE agent = ${agent.id}`.execute(hub.core.db)
+      await hub.core.register.refresh()
+    }
+    expect(await ask(endMandate, agent)).toMatchObject({ kind: 'refused', error: { code: 'right.no_mandate' } })
     expect(await ask(() => move(kid, 'revoked'))).toMatchObject({
       kind: 'refused',
       error: { code: 'token.key_inactive' },

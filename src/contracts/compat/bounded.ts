@@ -57,7 +57,12 @@ export function createBoundedComparison(limits: {
     if (one === undefined) return
     worker ??= start()
     current = { answer: one.answer, timer: setTimeout(abandon, limits.timeoutMs) }
-    worker.postMessage(one.request)
+    try {
+      worker.postMessage(one.request)
+    } catch {
+      // Nested deeper than the stack allows to copy: no other request, and not the process, may end with it.
+      finish(unexplained('budget'))
+    }
   }
 
   return (request) =>

@@ -34,3 +34,10 @@ test('more than may wait are turned away, to be sent again', async () => {
   expect(found.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected'])
   expect(found[2]).toMatchObject({ reason: { code: 'hub.busy' } })
 })
+
+test('a schema nested too deep to be handed over is unproven, and those behind it are judged', async () => {
+  const compare = createBoundedComparison(LIMITS)
+  const deep = JSON.parse(`${'{"not":'.repeat(100_000)}{}${'}'.repeat(100_000)}`) as CompareRequest['next']
+  const found = await Promise.all([request(9), { ...request(9), next: deep }, request(8)].map(compare))
+  expect(found.map(({ verdict }) => verdict)).toEqual(['compatible', 'unproven', 'incompatible'])
+})
