@@ -36,6 +36,7 @@ export const LOG_READERS: readonly string[] = [
   'outcomes',
   'consents',
   'sessions',
+  'disputes',
   'document-status',
 ]
 
