@@ -1,5 +1,6 @@
 import { configFromProcess } from '#config.ts'
 import { createDigests } from '#exchange/digests.ts'
+import { listDisputes } from '#store/dispute-queries.ts'
 import { disclosuresOf } from '#store/statement-queries.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
 import { usage } from './json-file.ts'
@@ -17,4 +18,11 @@ export async function disclosures(codeType: string): Promise<void> {
   const rows = await withDb((db) => disclosuresOf(db, digests.subject(codeType, code)))
   for (const row of rows) printJson(row)
   say(`${rows.length} disclosures`)
+}
+
+/** Disputes with their due days, a JSON line each, those due first first. */
+export async function disputes(withSettled: boolean): Promise<void> {
+  const rows = await withDb((db) => listDisputes(db, withSettled))
+  for (const row of rows) printJson(row)
+  say(`${rows.length} disputes, ${rows.filter(({ overdue }) => overdue).length} overdue`)
 }

@@ -5,7 +5,7 @@ import { applyCorrections, type Opening, openDisputes, provisionalDisputes } fro
 import { noteChanges } from '#store/document-change-queries.ts'
 import { shanghaiDay } from './minimise.ts'
 
-export const DISPUTES_CURSOR = 'disputes'
+const DISPUTES_CURSOR = 'disputes'
 
 /** Positions; only few of them are disputes. */
 const STEP = 10_000
