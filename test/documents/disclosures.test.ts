@@ -50,7 +50,7 @@ withDatabase('who got what of a subject', (databaseUrl) => {
     expect(pushed.status, pushed.text).toBe(202)
   }
   /** What the command prints, as it prints it. */
-  async function disclosures(codeType: string, code: string): Promise<JsonObject[]> {
+  async function disclosures(codeType: string, code: string): Promise<Record<string, unknown>[]> {
     const { db, digests } = hub.core
     const subject = await findSubject(db, digests.subject(codeType, code), ['identity-card@1'])
     const rows = [
@@ -58,7 +58,7 @@ withDatabase('who got what of a subject', (databaseUrl) => {
       ...(await deliveriesAbout(db, subject)),
       ...(await filesGivenOf(db, subject)),
     ]
-    return JSON.parse(JSON.stringify(rows)) as JsonObject[]
+    return JSON.parse(JSON.stringify(rows)) as Record<string, unknown>[]
   }
 
   test('of a bundle each provider is told its own part with its own fields, for whomever the document was sent', async () => {
@@ -102,7 +102,7 @@ withDatabase('who got what of a subject', (databaseUrl) => {
   test('a co-owner finds that its property was disclosed in the case of another, and nothing else of that other', async () => {
     const rows = await disclosures('111', CO_OWNER.code)
     expect(rows.map(({ way }) => way)).toEqual(['query'])
-    const documents: unknown = rows[0]?.['documents']
+    const documents = rows[0]?.['documents']
     expect(documents).toEqual([expect.objectContaining({ document: 'property-certificate@1' }) as unknown])
     expect(await disclosures('111', '150102199001010019')).toEqual([])
   })
