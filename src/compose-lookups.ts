@@ -8,6 +8,7 @@ import type { ContractSet } from '#contracts/contract.ts'
 import type { Looking } from '#documents/live.ts'
 import { createLookUps, type LookUpSource } from '#documents/lookup.ts'
 import { HubError } from '#kernel/errors.ts'
+import { disputedAmong } from '#store/dispute-queries.ts'
 import { foreseeAccess } from '#store/document-queries.ts'
 import { type Core, PROJECT_ROOT } from './compose.ts'
 
@@ -65,7 +66,11 @@ export async function openLookUps(
   })
   metrics.watchCircuits(lookUps.circuits)
   return {
-    looking: { lookUps, foreseeAccess: (counted) => foreseeAccess(db, counted) },
+    looking: {
+      lookUps,
+      foreseeAccess: (counted) => foreseeAccess(db, counted),
+      disputedAmong: (contract, identifiers) => disputedAmong(db, contract, identifiers),
+    },
     stop: () => {
       for (const transport of transports) transport.close()
     },

@@ -18,6 +18,7 @@ import { purgeFiles } from '#store/file-queries.ts'
 import { watchLog } from '#store/log-watch.ts'
 import type { Core } from './compose.ts'
 import { consentsStep } from './compose-consents.ts'
+import { composeDisputes } from './compose-disputes.ts'
 import { acceptOwn, purgeStep } from './compose-purge.ts'
 import { busValue, logReader } from './compose-vault.ts'
 
@@ -128,6 +129,8 @@ function startRelay(
     leases.held(SWEEPER) === undefined ? 0 : pruneNonces(db, KEEP_NONCES_SECONDS),
   )
   start('statements', STATEMENTS_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : state(core)))
+  const disputes = composeDisputes(core)
+  start('disputes', POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : disputes()))
   start('document-status', POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : feed(core)))
   start('purge', PURGE_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : purgeStep(core)))
   return {

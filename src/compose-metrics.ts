@@ -6,6 +6,7 @@ import { createMetrics, type Metrics } from '#gateway/metrics.ts'
 import type { Clock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { Db } from '#store/db.ts'
+import { countDisputes } from '#store/dispute-queries.ts'
 import { fileLoad } from '#store/file-queries.ts'
 import { clockOffsetMs } from '#store/health-queries.ts'
 import { readBacklog } from '#store/operations-queries.ts'
@@ -36,6 +37,7 @@ export const LOG_READERS: readonly string[] = [
   'outcomes',
   'consents',
   'sessions',
+  'disputes',
   'document-status',
 ]
 
@@ -46,6 +48,7 @@ export const composeMetrics = ({ db, clock, contracts, bus, busReaders, vault, .
     isContract: (ref) => contracts.get(ref) !== undefined,
     backlog: () => readBacklog(db, LOG_READERS),
     files: () => fileLoad(db),
+    disputes: () => countDisputes(db),
     clockOffsetMs: () => clockOffsetMs(db, clock),
     vaultSeconds: () => (vault.sealsUntilMs() - clock()) / 1_000,
     busReaders: () => busReaders,

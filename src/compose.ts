@@ -6,6 +6,7 @@ import { loadContracts } from '#contracts/load.ts'
 import { type Acceptance, type AcceptDeps, type Arrival, accept, acceptOwn } from '#exchange/accept.ts'
 import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
+import { withAmendments } from '#exchange/judge-amendments.ts'
 import { withNamings } from '#exchange/naming.ts'
 import { createPartyLimits, type PartyLimits } from '#exchange/party-limits.ts'
 import type { PlainRequest } from '#exchange/prove-plain.ts'
@@ -118,7 +119,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   const acceptDeps: AcceptDeps = {
     ...common,
     refuse,
-    committer: writer.committer,
+    committer: withAmendments({ db, vault, contracts }, writer.committer),
     findReplay: (iss, jti) => findReplay(db, iss, jti),
     knownHead: writer.knownHead,
     observe: metrics.exchangeJudged,

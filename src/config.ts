@@ -67,6 +67,7 @@ const schema = z.object({
   PARTY_IN_FLIGHT: z.coerce.number().int().min(1).default(512),
   FILE_MAX_BYTES: z.coerce.number().int().min(1).max(1_073_741_824).default(67_108_864),
   FILE_QUOTA_BYTES: z.coerce.number().int().min(1).default(1_073_741_824),
+  DISPUTE_WORKING_DAYS: z.coerce.number().int().min(1).max(60).default(10),
   OPERATIONS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   METRICS_TOKEN_FILE: z.string().min(1).optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
@@ -157,6 +158,8 @@ export interface Config {
   readonly sessionMs: number
   /** Cap of one file beside its contract's, and what a party may have unfinished or unnamed; bytes. */
   readonly files: { readonly maxBytes: number; readonly quotaBytes: number }
+  /** How long a provider has to answer a dispute, in working days. */
+  readonly disputeWorkingDays: number
   /** Where this process answers /health and /metrics whatever its roles; without it the gateway's port does. */
   readonly operationsPort: number | undefined
   /** Holds the bearer token for /metrics; without it only the same machine may read them. */
@@ -230,6 +233,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean): Config {
     assertionMaxAgeMs: v.ASSERTION_MAX_AGE_MS,
     sessionMs: v.SESSION_MS,
     files: { maxBytes: v.FILE_MAX_BYTES, quotaBytes: v.FILE_QUOTA_BYTES },
+    disputeWorkingDays: v.DISPUTE_WORKING_DAYS,
     operationsPort: v.OPERATIONS_PORT,
     metricsTokenFile: v.METRICS_TOKEN_FILE,
     logLevel: v.LOG_LEVEL,

@@ -14,6 +14,7 @@ import {
 } from './demo/acts.ts'
 import { busDoor } from './demo/bus-door.ts'
 import { beforeTheCase, consentWithdrawn } from './demo/consent.ts'
+import { disputedLicence } from './demo/disputes.ts'
 import {
   oneLicenceBundle,
   propertyVerified,
@@ -87,6 +88,7 @@ async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promi
   await beforeTheCase(scenario)
   await consentWithdrawn(scenario)
   await suspendedLicence(scenario)
+  await disputedLicence(scenario)
   await busDoor(scenario)
   await plainDoor(scenario)
   await refusals(scenario)

@@ -9,6 +9,7 @@ import { addUploads } from './program-files.ts'
 import { type Answer, wholeNumber } from './program-options.ts'
 import { addParties } from './program-parties.ts'
 import { addStandards } from './program-standards.ts'
+import { addSubjects } from './program-subjects.ts'
 import { addVault } from './program-vault.ts'
 import type { TopicOptions } from './topics.ts'
 
@@ -182,14 +183,6 @@ function addGrants(grants: Command, answer: Answer): void {
     .option('--field <name...>', 'fields that would be asked for; default all that are granted')
     .option('--source <address>', 'IP address it would come from')
     .action(async (options: WhyOptions) => answer(await (await import('./grants.ts')).why(options)))
-}
-
-function addSubjects(subjects: Command): void {
-  subjects
-    .command('disclosures')
-    .description('who got what about a person or company, when and for which case; its number comes on stdin')
-    .requiredOption('--code-type <code>', 'kind of number: 001 unified social credit code, 111 resident identity')
-    .action(async ({ codeType }: { codeType: string }) => (await import('./subjects.ts')).disclosures(codeType))
 }
 
 function addFiles(program: Command, answer: Answer): void {

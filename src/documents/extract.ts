@@ -102,13 +102,11 @@ function extract(
 ): AnswerDocument {
   const status = statusAt(known.status, known.validTo, nowMs)
   const judged = { data, claims, nowMs }
+  const disputed = known.disputed ?? []
   const unmet = part.conditions.filter(({ expression }) => !expression(judged)).map(({ id }) => id)
   const standing = known.replaced && status === 'ACTIVE' ? 'replaced' : (VERDICTS[status] ?? 'other')
-  const verdict = standing === 'valid' && unmet.length > 0 ? 'insufficient' : standing
-  const computed = part.computed.map(({ name, expression }): [string, Json] => [
-    name,
-    verdict === 'valid' && expression(judged),
-  ])
+  const suffices = standing === 'valid' && unmet.length === 0
+  const computed = part.computed.map(({ name, expression }): [string, Json] => [name, suffices && expression(judged)])
   const all: JsonObject = {
     ...(part.gives === 'match' ? { matched: true } : {}),
     ...Object.fromEntries(computed),
@@ -122,9 +120,10 @@ function extract(
     // A digest that the hub took proves what the hub saw; the issuer's own proof is its seal.
     proof: seal === undefined ? 'hub' : 'issuer',
     status,
-    verdict,
+    verdict: suffices ? (disputed.length > 0 ? 'disputed' : 'valid') : standing === 'valid' ? 'insufficient' : standing,
     validTo: known.validTo,
     ...(seal === undefined ? {} : { seal }),
     ...(unmet.length === 0 ? {} : { unmet }),
+    ...(disputed.length === 0 ? {} : { disputed }),
   }
 }

@@ -1,5 +1,6 @@
 import { sha256Digest } from '#kernel/canonical.ts'
 import type { JsonObject } from '#kernel/json.ts'
+import type { DisputedField } from '#store/amendment.ts'
 import type { DocumentFound } from '#store/document-queries.ts'
 import type { Seal } from '#trust/answer-lookup.ts'
 import type { JudgedDocument } from './lookup.ts'
@@ -16,6 +17,8 @@ export interface KnownDocument {
   readonly validTo: string | null
   /** Another document takes its place. */
   readonly replaced: boolean
+  /** Its members that are disputed. */
+  readonly disputed?: readonly DisputedField[] | null | undefined
   /** The exchange that brought it; undefined for one that was looked up. */
   readonly exchange: string | undefined
 }
@@ -29,6 +32,7 @@ export const heldDocument = (claimsOf: (token: string) => JsonObject, row: Docum
   status: row.status,
   validTo: row.valid_to,
   replaced: row.replaced,
+  disputed: row.disputed,
   exchange: row.exchange,
 })
 
@@ -36,6 +40,7 @@ export const heldDocument = (claimsOf: (token: string) => JsonObject, row: Docum
 export const foundDocument = (
   { data, identifier, originalDigest, seal, status, validTo }: JudgedDocument,
   issuer: string,
+  disputed?: readonly DisputedField[],
 ): KnownDocument => ({
   data,
   issuer,
@@ -45,5 +50,6 @@ export const foundDocument = (
   status,
   validTo,
   replaced: false,
+  disputed,
   exchange: undefined,
 })

@@ -8,6 +8,7 @@ import { type Clock, isoTime, numericDate } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import { atPointer, type JsonObject } from '#kernel/json.ts'
+import type { DisputedField } from '#store/amendment.ts'
 import type { AccessOutcome, CountedAccess, DocumentFound } from '#store/document-queries.ts'
 import type { AnswerLookUp } from '#trust/answer-lookup.ts'
 import type { QueryClaims } from '#trust/claims.ts'
@@ -24,10 +25,14 @@ export interface LiveDeps {
   readonly looking?: Looking | undefined
 }
 
+type Disputed = ReadonlyMap<string, readonly DisputedField[]>
+
 export interface Looking {
   readonly lookUps: Pick<LookUps, 'ask'>
   /** What recording an access would come to, without recording it. */
   readonly foreseeAccess: (counted: CountedAccess) => Promise<AccessOutcome>
+  /** Members that are disputed of documents under a contract, by identity. */
+  readonly disputedAmong: (contract: string, identifiers: readonly string[]) => Promise<Disputed>
 }
 
 export interface LiveAsked {
@@ -73,12 +78,13 @@ export async function gatherLive(deps: LiveDeps, asked: LiveAsked): Promise<Gath
   if (looked.state === 'failed') return fallBack(deps, { ...asked, projected }, looked.error, looked.circuit)
   const { state, circuit, asOfMs, provider } = looked
   const newer = projected.filter((row) => looked.documents.some((one) => isSame(row, one) && isNewer(row, one)))
+  const others = looked.documents.filter((one) => !newer.some((row) => isSame(row, one)))
+  const identifiers = others.map(({ identifier }) => identifier)
+  const disputed = await deps.looking?.disputedAmong(asked.document, identifiers)
   return {
     documents: [
       ...newer.map((row) => heldDocument(deps.claimsOf, row)),
-      ...looked.documents
-        .filter((one) => !newer.some((row) => isSame(row, one)))
-        .map((one) => foundDocument(one, provider)),
+      ...others.map((one) => foundDocument(one, provider, disputed?.get(one.identifier))),
     ],
     lookUp: { document: asked.document, state, circuit, asOf: numericDate(asOfMs) },
   }

@@ -12,6 +12,8 @@ import {
   dueNotices,
   insertReplacements,
   markNoticed,
+  type NoticedDelivery,
+  type NoticedQuery,
   noteChanges,
   noteLateFetches,
   type Replacement,
@@ -28,7 +30,8 @@ const STATUS_CONTRACT = 'document-status@1'
 
 const STEP = 500
 const NOTICES_PER_STEP = 200
-const MAX_QUERIES = 50
+/** Of queries and of deliveries each. */
+const MAX_WAYS = 50
 const MAX_AGE_S = 600
 /** Longer than any query takes from its look at the documents to its record (statement timeouts bound both). */
 const LOOK_AGAIN_MS = 120_000
@@ -51,8 +54,8 @@ export interface StatusFeedDeps {
 }
 
 /**
- * Tells everybody who fetched a document once when it is suspended, revoked, cancelled, withdrawn, restored, or replaced
- * by a newer version or another document. Changes are read from the log behind a cursor and written down with those who
+ * Tells everybody who fetched a document once when it is suspended, revoked, cancelled, withdrawn, restored, corrected,
+ * or replaced by a newer version or another document. Changes are read from the log behind a cursor and written down with those who
  * fetched; the notices go from there, so a step that was cut off repeats the same ones. Returns what it moved.
  */
 export async function statusFeedStep(deps: StatusFeedDeps): Promise<number> {
@@ -112,16 +115,17 @@ async function sendNotices(deps: StatusFeedDeps): Promise<number> {
 
 async function sendNotice(deps: StatusFeedDeps, notice: DueNotice): Promise<void> {
   const { db, fault = NO_FAULT } = deps
-  const fetched = notice.queries.slice(0, MAX_QUERIES)
+  const fetched = notice.queries.slice(0, MAX_WAYS)
+  const delivered = notice.deliveries.slice(0, MAX_WAYS)
   const receipts = await receiptsOf(
     db,
-    fetched.flatMap(({ exchange }) => exchange ?? []),
+    [...fetched, ...delivered].flatMap(({ exchange }) => exchange ?? []),
   )
-  const queries = fetched.map(({ exchange, originalDigest, ...query }) => ({
-    ...query,
+  const named = ({ exchange, originalDigest, ...way }: NoticedQuery | NoticedDelivery): JsonObject => ({
+    ...way,
     originalDigest: originalDigest ?? digestIn(receipts.get(exchange ?? '') ?? ''),
-  }))
-  await deps.acceptOwn(noticeOf(deps, notice, queries))
+  })
+  await deps.acceptOwn(noticeOf(deps, notice, { queries: fetched.map(named), deliveries: delivered.map(named) }))
   fault('feed.before-mark')
   await markNoticed(db, notice)
 }
@@ -134,9 +138,13 @@ function digestIn(receipt: string): Json {
 }
 
 /** The jti names change and recipient, so that a repeat is the same notice. */
-function noticeOf({ hubId, clock, signer }: StatusFeedDeps, due: DueNotice, queries: readonly JsonObject[]): string {
+function noticeOf(
+  { hubId, clock, signer }: StatusFeedDeps,
+  due: DueNotice,
+  { queries, deliveries }: { readonly queries: readonly JsonObject[]; readonly deliveries: readonly JsonObject[] },
+): string {
   const now = numericDate(clock())
-  const { change, recipient, contract, kind, exchange, old_status, status, status_at } = due
+  const { change, recipient, contract, kind, exchange, old_status, status, status_at, correction } = due
   const notice = `${exchange}:${recipient}`
   return signer.sign('exchange+jwt', {
     iss: hubId,
@@ -153,9 +161,11 @@ function noticeOf({ hubId, clock, signer }: StatusFeedDeps, due: DueNotice, quer
       change: kind,
       previousStatus: old_status,
       status,
-      unusual: isUnusual(old_status, status),
+      unusual: kind !== 'CORRECTED' && isUnusual(old_status, status),
       statusTime: status_at.toISOString(),
-      queries,
+      ...(correction === null ? {} : { correction }),
+      ...(queries.length === 0 ? {} : { queries }),
+      ...(deliveries.length === 0 ? {} : { deliveries }),
     },
   })
 }

@@ -12,6 +12,7 @@ import { checkAudience, checkFreshness, type ExchangeClaims, readClaims } from '
 import type { CompactToken } from '#trust/compact.ts'
 import type { Signer } from '#trust/sign.ts'
 import type { Vault } from '#trust/vault.ts'
+import { amendmentIn } from './amendments.ts'
 import type { Committed, Committer } from './committer.ts'
 import type { Digests } from './digests.ts'
 import { type Observe, observed } from './judged.ts'
@@ -228,6 +229,7 @@ export function rowOf(deps: AcceptDeps, { token, sender, claims, contract, ...ju
     deliveries: planDeliveries(contract, claims, deps.digests, deps.register, nowMs),
     document: projectDocument(contract, claims, deps.digests),
     files: namedFiles(contract, claims.data, nowMs),
+    amendment: amendmentIn(deps.contracts, contract, claims),
   }
 }
 

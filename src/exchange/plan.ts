@@ -86,7 +86,9 @@ function destination(
     }
     case 'pointer': {
       const party = textAt(target.pointer)
-      return named(party !== undefined && register.party(party) !== undefined ? party : undefined, undefined)
+      // A member that may be absent names nobody then.
+      if (party === undefined) return undefined
+      return named(register.party(party) !== undefined ? party : undefined, undefined)
     }
   }
 }

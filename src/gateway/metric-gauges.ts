@@ -1,5 +1,7 @@
+import type { DisputeCount } from '#store/dispute-queries.ts'
 import type { FileLoad } from '#store/file-queries.ts'
 import type { Backlog } from '#store/operations-queries.ts'
+import { answered, fill, type MakeGauge } from './gauge.ts'
 
 /** A pair of topic and group that this process reads. */
 export interface BusReader {
@@ -11,6 +13,7 @@ export interface BusReader {
 export interface GaugeSources {
   readonly backlog: () => Promise<Backlog>
   readonly files: () => Promise<readonly FileLoad[]>
+  readonly disputes: () => Promise<readonly DisputeCount[]>
   readonly queue: () => { readonly rows: number; readonly bytes: number }
   readonly queueLimits: { readonly rows: number; readonly bytes: number }
   readonly notReady: () => Promise<readonly string[]>
@@ -22,20 +25,7 @@ export interface GaugeSources {
   readonly busLag: (topic: string, group: string) => Promise<number>
 }
 
-interface GaugeHandle {
-  readonly reset: () => void
-  readonly set: (labels: Readonly<Record<string, string>>, value: number) => void
-}
-
-type MakeGauge = (definition: {
-  readonly name: string
-  readonly help: string
-  readonly labels: readonly string[]
-}) => GaugeHandle
-
 const AT_MOST_EVERY_MS = 250
-/** Below the ten seconds after which Prometheus gives a scrape up. */
-const QUESTION_MS = 6_000
 
 /** Defines the gauges that are read when somebody looks, and gives the function that reads them. */
 export function createGauges(sources: GaugeSources, make: MakeGauge): () => Promise<void> {
@@ -48,6 +38,7 @@ export function createGauges(sources: GaugeSources, make: MakeGauge): () => Prom
     busGauge(sources, make),
     backlogGauges(sources, make),
     fileGauges(sources, make),
+    disputeGauge(sources, make),
   ]
   let readAt = Number.NEGATIVE_INFINITY
   let underWay: Promise<void> | undefined
@@ -71,37 +62,6 @@ function vaultGauge({ vaultSeconds }: GaugeSources, make: MakeGauge): Refresh {
     labels: [],
   })
   return async () => gauge.set({}, vaultSeconds())
-}
-
-/** A gauge with a series for each row. */
-function fill<R>(
-  make: MakeGauge,
-  [name, help]: readonly [name: string, help: string],
-  labels: readonly (keyof R & string)[],
-  value: (row: R) => number,
-): (rows: readonly R[]) => void {
-  const gauge = make({ name, help, labels })
-  return (rows) => {
-    gauge.reset()
-    for (const row of rows) {
-      gauge.set(Object.fromEntries(labels.map((label) => [label, String(row[label])])), value(row))
-    }
-  }
-}
-
-async function answered<T>(question: () => Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), QUESTION_MS)
-  })
-  try {
-    return await Promise.race([question(), late])
-  } catch {
-    // The gauge that is missing, and its alert, say so.
-    return undefined
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 function processGauges(make: MakeGauge): Refresh {
@@ -191,6 +151,19 @@ function fileGauges({ files }: GaugeSources, make: MakeGauge): Refresh {
     count(read)
     bytes(read)
   }
+}
+
+function disputeGauge({ disputes }: GaugeSources, make: MakeGauge): Refresh {
+  const count = fill<DisputeCount>(
+    make,
+    [
+      'dianqiao_disputes',
+      'Disputes that their provider has not answered, within their time (open) or past it (overdue)',
+    ],
+    ['provider', 'state'],
+    (row) => row.count,
+  )
+  return async () => count((await answered(disputes)) ?? [])
 }
 
 const NOTHING: Backlog = {

@@ -113,8 +113,8 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = Object.freeze({
   'inner-mongolia-power': jsonDialect({
     receiptPrefix: 'NMDL',
     effectKeyHeader: 'x-msg-id',
-    paths: ['/mktg/esb/SPJG', '/mktg/esb/YDSQ', '/mktg/esb/ZZZT'],
-    references: ['/BODY/SQBH', '/BODY/BJBH', '/BODY/TZBH'],
+    paths: ['/mktg/esb/SPJG', '/mktg/esb/YDSQ', '/mktg/esb/ZZZT', '/mktg/esb/SJGZ'],
+    references: ['/BODY/SQBH', '/BODY/BJBH', '/BODY/TZBH', '/BODY/GZBH'],
     reply: (outcome, receiptNo) => {
       const { code, message } = INNER_MONGOLIA_POWER[outcome]
       const head = { RETCODE: code, RETMSG: message, ...(receiptNo === undefined ? {} : { JSLSH: receiptNo }) }

@@ -4,7 +4,12 @@ import type { Dialect, LookUpOutcome, PeerOutcome, PeerReply } from './dialects.
 
 const PATH = '/services/ExchangeService'
 const NAMESPACE = 'http://marketing.state-grid-east.example/exchange/v1'
-const SUBMISSIONS: readonly string[] = ['submitApprovalResult', 'submitPowerApplication', 'submitDocumentStatus']
+const SUBMISSIONS: readonly string[] = [
+  'submitApprovalResult',
+  'submitPowerApplication',
+  'submitDocumentStatus',
+  'submitDataCorrection',
+]
 const LOOK_UP = 'queryMessage'
 
 /** A reader of its own, as a foreign system has one: the two ends share no code that could be wrong at both. */
@@ -18,7 +23,8 @@ export const STATE_GRID_EAST: Dialect = {
     const operation = readOperation(text)
     const messageId = operation?.content['messageId']
     const content = operation?.content
-    const reference = content?.['applicationNo'] ?? content?.['affairNo'] ?? content?.['noticeNo']
+    const reference =
+      content?.['applicationNo'] ?? content?.['affairNo'] ?? content?.['noticeNo'] ?? content?.['correctionNo']
     const action = operation === undefined ? undefined : `"${NAMESPACE}/${operation.name}"`
     const offered = url === PATH && headers['soapaction'] === action && operation !== undefined
     const submission = offered && SUBMISSIONS.includes(operation.name)

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { got } from './amendment-queries.ts'
 import type { Db, Tx } from './db.ts'
 
 /** A document that names the one it replaces, both by their identity (without version and check character). */
@@ -63,43 +64,60 @@ export async function noteLateFetches(db: Db, afterMs: number): Promise<number> 
 
 /**
  * For whom an agent asked is who is told, by the grant that was used; every version before the change counts. What was
- * looked up in a foreign system counts as well: it is known by the identifier that all versions share.
+ * looked up in a foreign system counts as well: it is known by the identifier that all versions share. Of a correction
+ * those are told too to whom an earlier version was delivered, except whom the correction itself goes to.
  */
 async function insertNotices(tx: Tx, changes: readonly string[]): Promise<void> {
   if (changes.length === 0) return
   await sql`
-    INSERT INTO document_notice (change, recipient, queries)
-    SELECT c.id, f.recipient, f.queries
+    INSERT INTO document_notice (change, recipient, queries, deliveries)
+    SELECT c.id, f.recipient, f.queries, f.deliveries
     FROM document_change c
     CROSS JOIN LATERAL (
       SELECT array_agg(p.old_exchange) AS exchanges FROM document_change p
-      WHERE p.contract = c.contract AND p.identifier = c.identifier AND p.id <= c.id) v
+      WHERE p.contract = c.contract AND p.identifier = c.identifier AND p.id <= coalesce(c.version_change, c.id)) v
     CROSS JOIN LATERAL (
-      SELECT coalesce(g.party, a.iss) AS recipient, jsonb_agg(
-        jsonb_strip_nulls(jsonb_build_object('jti', a.jti, 'caseNo', k.case_no, 'exchange', a.exchange,
-          'originalDigest', a.original_digest))
-        ORDER BY a.answered_at DESC, a.jti) AS queries
+      SELECT w.recipient,
+        coalesce(jsonb_agg(w.query ORDER BY w.at DESC, w.id) FILTER (WHERE w.query IS NOT NULL), '[]') AS queries,
+        coalesce(jsonb_agg(w.delivery ORDER BY w.at DESC, w.id) FILTER (WHERE w.delivery IS NOT NULL), '[]') AS deliveries
       FROM (
-        SELECT h.iss, h.jti, h.access_grant, h.case_id, h.answered_at, x.exchange, NULL AS original_digest
-        FROM access_record h CROSS JOIN LATERAL unnest(h.documents) AS x(exchange)
-        WHERE h.documents && v.exchanges AND x.exchange = ANY (v.exchanges)
+        SELECT coalesce(g.party, a.iss) AS recipient, a.answered_at AS at, a.jti AS id, jsonb_strip_nulls(
+          jsonb_build_object('jti', a.jti, 'caseNo', k.case_no, 'exchange', a.exchange,
+            'originalDigest', a.original_digest)) AS query, NULL::jsonb AS delivery
+        FROM (
+          SELECT h.iss, h.jti, h.access_grant, h.case_id, h.answered_at, x.exchange, NULL AS original_digest
+          FROM access_record h CROSS JOIN LATERAL unnest(h.documents) AS x(exchange)
+          WHERE h.documents && v.exchanges AND x.exchange = ANY (v.exchanges)
+          UNION ALL
+          SELECT h.iss, h.jti, h.access_grant, h.case_id, h.answered_at, NULL, l.original_digest
+          FROM access_look_up l JOIN access_record h ON h.iss = l.iss AND h.jti = l.jti
+          WHERE l.document = c.contract AND l.identifier = c.identifier AND h.answered_at <= c.looked_at) a
+        LEFT JOIN access_grant g ON g.id = a.access_grant
+        LEFT JOIN case_file k ON k.id = a.case_id
         UNION ALL
-        SELECT h.iss, h.jti, h.access_grant, h.case_id, h.answered_at, NULL, l.original_digest
-        FROM access_look_up l JOIN access_record h ON h.iss = l.iss AND h.jti = l.jti
-        WHERE l.document = c.contract AND l.identifier = c.identifier AND h.answered_at <= c.looked_at) a
-      LEFT JOIN access_grant g ON g.id = a.access_grant
-      LEFT JOIN case_file k ON k.id = a.case_id
-      GROUP BY 1) f
-    WHERE c.id = ANY (${changes}::bigint[])
+        SELECT d.recipient, d.accepted_at, d.id::text, NULL,
+          jsonb_build_object('delivery', d.id, 'exchange', d.exchange)
+        FROM delivery d
+        WHERE c.kind = 'CORRECTED' AND d.exchange = ANY (v.exchanges) AND d.recipient IS NOT NULL AND ${got('d')}) w
+      GROUP BY w.recipient) f
+    WHERE c.id = ANY (${changes}::bigint[]) AND NOT (c.kind = 'CORRECTED' AND EXISTS (
+      SELECT FROM delivery o WHERE o.exchange = c.exchange AND o.recipient = f.recipient))
     ON CONFLICT DO NOTHING`.execute(tx)
 }
 
 /** A query that fetched the document: by the exchange that brought it, or looked up, and then by its digest. */
-interface NoticedQuery {
+export interface NoticedQuery {
   readonly jti: string
   readonly caseNo?: string
   readonly exchange?: string
   readonly originalDigest?: string
+}
+
+/** A delivery that carried the document. */
+export interface NoticedDelivery {
+  readonly delivery: string
+  readonly exchange: string
+  readonly originalDigest?: undefined
 }
 
 export interface DueNotice {
@@ -111,14 +129,18 @@ export interface DueNotice {
   readonly old_status: string
   readonly status: string
   readonly status_at: Date
-  /** The latest first. */
+  /** What corrected it. */
+  readonly correction: { readonly issuer: string; readonly correctionNo: string; readonly fields: string[] } | null
+  /** The latest first, as are the deliveries. */
   readonly queries: readonly NoticedQuery[]
+  readonly deliveries: readonly NoticedDelivery[]
 }
 
 /** Notices that were not sent, in the order of their changes; those to suspended parties wait. */
 export async function dueNotices(db: Db, limit: number): Promise<DueNotice[]> {
   const { rows } = await sql<DueNotice>`
-    SELECT n.change::text, n.recipient, c.contract, c.kind, c.exchange, c.old_status, c.status, c.status_at, n.queries
+    SELECT n.change::text, n.recipient, c.contract, c.kind, c.exchange, c.old_status, c.status, c.status_at,
+      c.correction, n.queries, n.deliveries
     FROM document_notice n JOIN document_change c ON c.id = n.change JOIN party p ON p.id = n.recipient
     WHERE n.sent_at IS NULL AND p.status = 'active'
     ORDER BY n.change, n.recipient LIMIT ${limit}`.execute(db)

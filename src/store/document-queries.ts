@@ -1,5 +1,7 @@
 import { sql } from 'kysely'
+import type { DisputedField } from './amendment.ts'
 import type { Db } from './db.ts'
+import { openDisputesOf } from './dispute-queries.ts'
 
 /** Documents of one contract: all of the subject, or those with this lookup key (keyed digest). */
 export interface DocumentsWanted {
@@ -34,6 +36,7 @@ export interface DocumentFound<Token = string> {
   readonly token: Token
   /** Another document takes its place; what its issuer says of it later counts more. */
   readonly replaced: boolean
+  readonly disputed?: readonly DisputedField[] | null
 }
 
 /** An open case of the party that holds the subject; undefined where none was found, and then no document is looked at. */
@@ -86,9 +89,10 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
       CROSS JOIN LATERAL (
         SELECT coalesce(jsonb_agg(f), '[]') AS documents FROM (
           SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.identifier, d.version,
-            d.status_at, e.accepted_at, d.exchange, e.iss AS issuer,
+            d.status_at, e.accepted_at, d.exchange, coalesce(e.obo, e.iss) AS issuer,
             encode(e.token, 'hex') AS token, EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
-              AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced
+              AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced,
+            ${openDisputesOf(sql`d.contract`, sql`d.identifier`)} AS disputed
           FROM document d JOIN exchange e ON e.id = d.exchange
           WHERE d.contract = w.v->>'contract' AND d.holder_keys && k.keys
             AND (w.v->>'lookupKey' IS NULL OR d.holder_keys @> ARRAY[w.v->>'lookupKey'])

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { HubError } from '#kernel/errors.ts'
+import type { Amendment } from './amendment.ts'
 import type { NamedFile } from './file-naming-queries.ts'
 
 /** One exchange as it is committed; its token is sealed already. */
@@ -21,6 +22,8 @@ export interface ExchangeRow {
   readonly document: DocumentRow | undefined
   /** Files that its data names; they are judged and recorded before it is committed. */
   readonly files?: readonly NamedFile[]
+  /** What it disputes or corrects; it is judged and written down before it is committed. */
+  readonly amendment?: Amendment | undefined
 }
 
 /** A recipient that routing names, or an `unrouted` one that waits for an alias (keyed digests). */

@@ -25,7 +25,7 @@ export async function accessesOf(db: Db, { from, to }: Period): Promise<AccessGr
       count(DISTINCT (a.iss, a.jti))::float8 AS queries, count(*)::float8 AS documents,
       count(DISTINCT a.case_id)::float8 AS cases
     FROM access_record a CROSS JOIN LATERAL (
-      SELECT e.iss AS provider, e.contract AS document
+      SELECT coalesce(e.obo, e.iss) AS provider, e.contract AS document
       FROM unnest(a.documents) AS one(exchange) JOIN exchange e ON e.id = one.exchange
       UNION ALL
       SELECT l.provider, l.document FROM access_look_up l WHERE l.iss = a.iss AND l.jti = a.jti) d
@@ -61,7 +61,7 @@ export async function refusalsUnder(
 /** Who has ever brought documents under these contracts, or was asked for them. */
 export async function providersOf(db: Db, contracts: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ iss: string }>`
-    SELECT e.iss FROM document d JOIN exchange e ON e.id = d.exchange WHERE d.contract = ANY (${contracts})
+    SELECT coalesce(e.obo, e.iss) AS iss FROM document d JOIN exchange e ON e.id = d.exchange WHERE d.contract = ANY (${contracts})
     UNION SELECT l.provider FROM access_look_up l WHERE l.document = ANY (${contracts})
     ORDER BY iss`.execute(db)
   return rows.map(({ iss }) => iss)
@@ -73,35 +73,4 @@ export async function isMonthStated(db: Db, month: string): Promise<boolean> {
 
 export async function markMonthStated(db: Db, month: string): Promise<void> {
   await sql`INSERT INTO statement_month (month) VALUES (${month}) ON CONFLICT DO NOTHING`.execute(db)
-}
-
-export interface Disclosure {
-  readonly at: Date
-  readonly asker: string
-  readonly contract: string
-  readonly purpose: string
-  readonly legalBasis: string
-  readonly item: string
-  readonly operator: string
-  readonly caseNo: string | null
-  readonly session: string | null
-  readonly consentRef: string | null
-  readonly fields: readonly string[]
-  readonly documents: readonly string[]
-  /** What was looked up in a foreign system: whose, and a digest of what was seen. */
-  readonly lookUps: readonly { readonly provider: string; readonly originalDigest: string }[]
-  readonly answerDigest: string
-}
-
-/** Who got what about a subject (keyed), the oldest first. */
-export async function disclosuresOf(db: Db, subjectKey: string): Promise<Disclosure[]> {
-  const { rows } = await sql<Disclosure>`
-    SELECT a.answered_at AS at, a.iss AS asker, a.contract, a.purpose, a.legal_basis AS "legalBasis", a.item, a.operator,
-      c.case_no AS "caseNo", a.session, a.consent_ref AS "consentRef", a.fields, a.documents,
-      ARRAY(SELECT jsonb_build_object('provider', l.provider, 'originalDigest', l.original_digest)
-        FROM access_look_up l WHERE l.iss = a.iss AND l.jti = a.jti ORDER BY l.id) AS "lookUps",
-      a.answer_digest AS "answerDigest"
-    FROM access_record a LEFT JOIN case_file c ON c.id = a.case_id
-    WHERE a.subject_key = ${subjectKey} ORDER BY a.answered_at`.execute(db)
-  return rows
 }

@@ -9,6 +9,7 @@ import {
   flag,
   jsonObject,
   listOf,
+  numericDate,
   oneOf,
   optional,
   partyId,
@@ -47,6 +48,12 @@ export interface PartVerdict {
   readonly matched?: boolean
 }
 
+interface DisputedField {
+  readonly field: string
+  /** Numeric date. */
+  readonly since: number
+}
+
 export interface AnswerDocument {
   readonly document: string
   readonly data: JsonObject
@@ -57,6 +64,8 @@ export interface AnswerDocument {
   readonly verdict: Verdict
   /** Conditions of the contract that it does not meet. */
   readonly unmet?: readonly string[]
+  /** Members of the document that somebody disputes and its provider has not answered yet, whether asked for or not. */
+  readonly disputed?: readonly DisputedField[]
   /** Last day of validity, YYYY-MM-DD; null when there is none (长期). */
   readonly validTo: string | null
   /**
@@ -65,6 +74,8 @@ export interface AnswerDocument {
    */
   readonly seal?: Seal
 }
+
+const DISPUTED_FIELD = closed<DisputedField>({ field: required(text(64)), since: required(numericDate) })
 
 export const ANSWER_DOCUMENT = closed<AnswerDocument>({
   document: required(text(128)),
@@ -75,6 +86,7 @@ export const ANSWER_DOCUMENT = closed<AnswerDocument>({
   status: required(text(32)),
   verdict: required(oneOf(VERDICTS)),
   unmet: optional(listOf(text(64), 10)),
+  disputed: optional(listOf(DISPUTED_FIELD, 200)),
   validTo: required(dateOrNull),
   seal: optional(sealShape),
 })

@@ -6,7 +6,8 @@ import { logReader } from '#compose-vault.ts'
 import { statusFeedStep } from '#documents/status-feed.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { FaultInput } from '#sandbox/fault-script.ts'
-import { accessesOf, disclosuresOf, providersOf } from '#store/statement-queries.ts'
+import { disclosuresOf, findSubject } from '#store/disclosure-queries.ts'
+import { accessesOf, providersOf } from '#store/statement-queries.ts'
 import { application, licence, newNumber } from '../gateway/messages.ts'
 import { withDatabase } from '../support/database.ts'
 import { type Answer, at, openTestHub, type TestHub, type TestParty } from '../support/hub.ts'
@@ -267,7 +268,8 @@ withDatabase('live look-ups', (databaseUrl) => {
     const live = rows.filter(({ contract }) => contract === 'licence-library-query@1')
     expect(live[0]).toMatchObject({ provider: 'market-regulation-nmg', asker: 'state-grid-east' })
     expect(await providersOf(hub.core.db, ['business-licence@1'])).toEqual(['market-regulation-nmg'])
-    const disclosed = await disclosuresOf(hub.core.db, hub.core.digests.subject('001', NOT_HELD))
+    const subject = await findSubject(hub.core.db, hub.core.digests.subject('001', NOT_HELD), [])
+    const disclosed = await disclosuresOf(hub.core.db, subject)
     expect(disclosed.at(-1)?.lookUps).toEqual([
       { provider: 'market-regulation-nmg', originalDigest: expect.stringMatching(/^sha-256:/) as string },
     ])

@@ -57,7 +57,7 @@ function open({ found = [{ data }], projected = [], projectedNow = projected }: 
         contracts,
         digests,
         claimsOf: () => ({ data: {} }),
-        looking: { lookUps, foreseeAccess: async () => 'recorded' },
+        looking: { lookUps, foreseeAccess: async () => 'recorded', disputedAmong: async () => new Map() },
       },
       {
         connector: 'library',

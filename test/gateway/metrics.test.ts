@@ -259,6 +259,7 @@ describe('when something does not answer', () => {
   const sources = (changes: Partial<GaugeSources> = {}) => ({
     backlog,
     files: async () => [{ state: 'complete', count: 2, bytes: 9 }],
+    disputes: async () => [{ provider: 'market-regulation-nmg', state: 'overdue', count: 1 } as const],
     queue: () => ({ rows: 5, bytes: 900 }),
     queueLimits: { rows: 10, bytes: 1_000 },
     notReady: async () => [],
@@ -295,6 +296,7 @@ describe('when something does not answer', () => {
     const now = samples(await createMetrics(sources()).render())
     expect(now.get('dianqiao_queue_fullness')).toBe(0.9)
     expect(now.get('dianqiao_clock_offset_seconds')).toBe(1.5)
+    expect(now.get('dianqiao_disputes{provider="market-regulation-nmg",state="overdue"}')).toBe(1)
     expect(now.get('dianqiao_reader_lag_positions{reader="cases"}')).toBe(7)
   })
 

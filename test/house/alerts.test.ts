@@ -21,6 +21,7 @@ const unasked = () => Promise.reject(new Error('not asked for here'))
 const described = createMetrics({
   backlog: unasked,
   files: unasked,
+  disputes: unasked,
   queue: () => ({ rows: 0, bytes: 0 }),
   queueLimits: { rows: 1, bytes: 1 },
   notReady: unasked,

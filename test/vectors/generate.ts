@@ -132,8 +132,9 @@ const DOCUMENT = {
   issuer: 'market-regulation.vectors',
   proof: 'hub',
   status: 'ACTIVE',
-  verdict: 'valid',
+  verdict: 'disputed',
   validTo: null,
+  disputed: [{ field: 'name', since: HUB_TIME - 86_400 }],
 }
 
 function writeVector(typ: TokenType, { key, claims }: Vector): string {
