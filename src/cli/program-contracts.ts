@@ -17,4 +17,10 @@ export function addContracts(contracts: Command, answer: Answer): void {
     .action(async (before: string, after: string, { mode, strict }: { mode: CompatibilityMode; strict: boolean }) =>
       answer((await import('./compatibility.ts')).diff(before, after, mode, strict)),
     )
+  contracts
+    .command('release')
+    .description('lock schemas by their digest: from then on the lint refuses any change of them')
+    .argument('[path...]', 'under schemas/, such as approval-result/1.1.0.json')
+    .option('--all', 'every version of the schemas that contracts use', false)
+    .action(async (paths: string[], { all }: { all: boolean }) => (await import('./contracts.ts')).release(paths, all))
 }

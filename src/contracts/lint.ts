@@ -7,6 +7,7 @@ import type { Contract } from './contract.ts'
 import type { ContractFile, RuleExample } from './contract-file.ts'
 import { lintBounds } from './lint-bounds.ts'
 import { readSources } from './load.ts'
+import { releasedFaults } from './released.ts'
 import { checkRules, factsFor, type RuleOutcome } from './rules.ts'
 import { fileFault, readJson } from './schema-files.ts'
 import { compileSchema, validateAgainst } from './validate.ts'
@@ -20,7 +21,7 @@ const MIN_INVALID = 4
  */
 export function lintContracts(rootDir: string, nowMs: number): readonly Violation[] {
   const { contracts, files, schemas, faults } = readSources(rootDir)
-  const found = [...faults]
+  const found = [...faults, ...releasedFaults(rootDir, schemas)]
   for (const [path, schema] of schemas) {
     const file = `schemas/${path}`
     for (const fault of lintBounds(schema)) found.push({ ...fault, pointer: `${file}#${fault.pointer}` })
