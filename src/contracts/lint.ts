@@ -6,6 +6,7 @@ import { createAjv } from './ajv.ts'
 import type { Contract } from './contract.ts'
 import type { ContractFile, RuleExample } from './contract-file.ts'
 import { lintBounds } from './lint-bounds.ts'
+import { lintPrivacy } from './lint-privacy.ts'
 import { readSources } from './load.ts'
 import { releasedFaults } from './released.ts'
 import { checkRules, factsFor, type RuleOutcome } from './rules.ts'
@@ -24,7 +25,8 @@ export function lintContracts(rootDir: string, nowMs: number): readonly Violatio
   const found = [...faults, ...releasedFaults(rootDir, schemas)]
   for (const [path, schema] of schemas) {
     const file = `schemas/${path}`
-    for (const fault of lintBounds(schema)) found.push({ ...fault, pointer: `${file}#${fault.pointer}` })
+    for (const fault of [...lintBounds(schema), ...lintPrivacy(schema)])
+      found.push({ ...fault, pointer: `${file}#${fault.pointer}` })
     const refused = compileFault(schema)
     if (refused !== undefined)
       found.push(fileFault(file, '', 'compile', `无法编译：${refused}`, `does not compile: ${refused}`))

@@ -7,6 +7,7 @@ import { createAjv } from './ajv.ts'
 import { answerFaults } from './answers.ts'
 import type { Contract, ContractSet } from './contract.ts'
 import { buildContract, type ContractFile, parseYaml } from './contract-file.ts'
+import { sensitiveAnswerFaults } from './personal-data.ts'
 import { FORMAT_SCHEMA, fileFault, readSchemas } from './schema-files.ts'
 import { compileSchema, explainErrors } from './validate.ts'
 
@@ -71,7 +72,8 @@ export function readSources(rootDir: string): LoadedSources {
     contracts.set(built.contract.ref, built.contract)
   }
   for (const [file, { answers }] of files) {
-    if (answers !== undefined) faults.push(...answerFaults(file, answers, contracts))
+    if (answers === undefined) continue
+    faults.push(...answerFaults(file, answers, contracts), ...sensitiveAnswerFaults(file, answers, contracts))
   }
   return { contracts: [...contracts.values()], files, schemas, faults }
 }

@@ -1,15 +1,61 @@
 import { isJsonObject, type JsonObject } from '#kernel/json.ts'
-import { subschemaAt, walkSchema } from './schema-walk.ts'
+import type { Contract } from './contract.ts'
+import { type PrivacyTag, tagOf } from './privacy-tag.ts'
+import { pointerMember, resolved, subschemaAt, walkSchema } from './schema-walk.ts'
+
+/** Where personal data stands under a contract, with what holds for it. */
+export interface PrivacyEntry extends Required<PrivacyTag> {
+  /** JSON Pointer into the data, `*` for any item of a list. */
+  readonly pointer: string
+}
 
 /** Whether any part of what a schema describes is personal: a subschema that carries `x-privacy`. */
 export function isPersonal(schema: JsonObject): boolean {
   let found = false
   walkSchema(schema, (subschema) => {
-    found ||= isJsonObject(subschema['x-privacy'])
+    found ||= tagOf(subschema) !== undefined
   })
   return found
 }
 
 /** Whether what a pointer finds in the data is personal. */
 export const isPersonalAt = (schema: JsonObject, pointer: string): boolean =>
-  isJsonObject(subschemaAt(schema, pointer)?.['x-privacy'])
+  tagOf(subschemaAt(schema, pointer)) !== undefined
+
+/** Every personal field of a contract, in the order of its schema. */
+export function privacyIndex(
+  contract: Pick<Contract, 'schemaDocument' | 'legalBasis' | 'retention'>,
+): readonly PrivacyEntry[] {
+  const { policyDocument } = contract.legalBasis
+  return taggedPlaces(contract.schemaDocument).map(({ pointer, tag }) => ({
+    pointer,
+    class: tag.class,
+    mask: tag.mask,
+    legalBasis: tag.legalBasis ?? policyDocument,
+    retention: tag.retention ?? contract.retention,
+  }))
+}
+
+interface TaggedPlace {
+  readonly pointer: string
+  readonly tag: PrivacyTag
+}
+
+/** Tags by where they stand in the data: properties, items and local references; a recursive schema ends at itself. */
+export function taggedPlaces(root: JsonObject): readonly TaggedPlace[] {
+  const found: TaggedPlace[] = []
+  const visit = (schema: JsonObject, pointer: string, followed: readonly string[]): void => {
+    const { $ref } = schema
+    const here = resolved(root, schema)
+    if (here === undefined || (typeof $ref === 'string' && followed.includes($ref))) return
+    const tag = tagOf(here)
+    if (tag !== undefined) found.push({ pointer, tag })
+    const next = typeof $ref === 'string' ? [...followed, $ref] : followed
+    for (const [name, child] of Object.entries(isJsonObject(here.properties) ? here.properties : {})) {
+      if (isJsonObject(child)) visit(child, `${pointer}/${pointerMember(name)}`, next)
+    }
+    if (isJsonObject(here.items)) visit(here.items, `${pointer}/*`, next)
+  }
+  visit(root, '', [])
+  return found
+}
