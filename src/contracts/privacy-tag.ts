@@ -3,7 +3,7 @@ import { isJsonObject, type JsonObject } from '#kernel/json.ts'
 import { RETENTION_CLASSES, type RetentionClass } from '#kernel/retention.ts'
 
 /** PIPL: personal information (art. 4), sensitive personal information (art. 28). */
-export const PRIVACY_CLASSES = ['personal', 'sensitive-personal'] as const
+const PRIVACY_CLASSES = ['personal', 'sensitive-personal'] as const
 type PrivacyClass = (typeof PRIVACY_CLASSES)[number]
 
 export const MASKS = ['name', 'id-number', 'phone', 'address', 'hidden'] as const
