@@ -190,6 +190,8 @@ export interface ContractSet {
   /** The contract of a wire name such as `approval-result@1`. */
   get(ref: string): Contract | undefined
   list(): readonly Contract[]
+  /** Any version of a schema by its path under schemas/, such as `approval-result/1.0.0.json`. */
+  schema(path: string): JsonObject | undefined
   /** Digest over all contracts and schemas: two hubs with the same digest enforce the same. */
   readonly digest: string
 }

@@ -36,10 +36,12 @@ export function loadContracts(rootDir: string): ContractSet {
   }
   const byRef = new Map(contracts.map((contract) => [contract.ref, deepFreeze(contract)]))
   const list = Object.freeze([...byRef.values()])
+  for (const schema of schemas.values()) deepFreeze(schema)
   const sources = { contracts: Object.fromEntries(files), schemas: Object.fromEntries(schemas) }
   return Object.freeze({
     get: (ref: string) => byRef.get(ref),
     list: () => list,
+    schema: (path: string) => schemas.get(path),
     // The accepted files are JSON by construction: they came through YAML's core schema and their own schema.
     digest: sha256Digest(canonicalJson(sources as unknown as Json)),
   })

@@ -1,7 +1,8 @@
-import { isJsonObject, type JsonObject } from '#kernel/json.ts'
+import type { JsonObject } from '#kernel/json.ts'
 import type { Contract } from './contract.ts'
 import { type PrivacyTag, tagOf } from './privacy-tag.ts'
-import { pointerMember, resolved, subschemaAt, walkSchema } from './schema-walk.ts'
+import { schemaFields } from './schema-fields.ts'
+import { subschemaAt, walkSchema } from './schema-walk.ts'
 
 /** Where personal data stands under a contract, with what holds for it. */
 export interface PrivacyEntry extends Required<PrivacyTag> {
@@ -41,21 +42,9 @@ interface TaggedPlace {
   readonly tag: PrivacyTag
 }
 
-/** Tags by where they stand in the data: properties, items and local references; a recursive schema ends at itself. */
-export function taggedPlaces(root: JsonObject): readonly TaggedPlace[] {
-  const found: TaggedPlace[] = []
-  const visit = (schema: JsonObject, pointer: string, followed: readonly string[]): void => {
-    const { $ref } = schema
-    const here = resolved(root, schema)
-    if (here === undefined || (typeof $ref === 'string' && followed.includes($ref))) return
-    const tag = tagOf(here)
-    if (tag !== undefined) found.push({ pointer, tag })
-    const next = typeof $ref === 'string' ? [...followed, $ref] : followed
-    for (const [name, child] of Object.entries(isJsonObject(here.properties) ? here.properties : {})) {
-      if (isJsonObject(child)) visit(child, `${pointer}/${pointerMember(name)}`, next)
-    }
-    if (isJsonObject(here.items)) visit(here.items, `${pointer}/*`, next)
-  }
-  visit(root, '', [])
-  return found
-}
+/** Tags by where they stand in the data. */
+export const taggedPlaces = (root: JsonObject): readonly TaggedPlace[] =>
+  schemaFields(root).flatMap(({ pointer, schema }) => {
+    const tag = tagOf(schema)
+    return tag === undefined ? [] : [{ pointer, tag }]
+  })
