@@ -2,6 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import { caseProgress } from '#cases/progress.ts'
 import { createBoundedComparison } from '#contracts/compat/bounded.ts'
 import { validExamples } from '#contracts/examples.ts'
+import { requireEgress } from '#delivery/egress.ts'
 import { ACK_CONTRACT, claimsOf } from '#delivery/outcomes.ts'
 import { pullDeliveries } from '#delivery/pull.ts'
 import { exchangeStatus } from '#delivery/status.ts'
@@ -70,7 +71,12 @@ export function composeGateway(core: Core, publicUrl: () => string, looking?: Lo
       pullDeliveries(
         db,
         vault,
-        { recipients: () => servedBy(register, asker, clock()), limit, waitSeconds },
+        {
+          recipients: () => servedBy(register, asker, clock()),
+          limit,
+          waitSeconds,
+          requireEgress: (ref, token) => requireEgress(contracts, ref, token, clock()),
+        },
         AbortSignal.any([signal, core.life.draining]),
       ),
     ),

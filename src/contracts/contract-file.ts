@@ -11,9 +11,11 @@ import type {
   ContractKind,
   Dataset,
   DocumentPointers,
+  Idempotency,
   OpensCase,
   Provider,
   RoutingTarget,
+  ServiceLevel,
 } from './contract.ts'
 import { durationSeconds } from './duration.ts'
 import { fileObjectFaults } from './file-object.ts'
@@ -52,6 +54,10 @@ export interface ContractFile {
   readonly routing: readonly RoutingTarget[]
   readonly deliverBy: string
   readonly onDead: 'block' | 'continue'
+  readonly replaySafe: boolean
+  readonly idempotency?: Idempotency
+  readonly compatibility: Contract['compatibility']
+  readonly sla: readonly ServiceLevel[]
   readonly rules: readonly RuleEntry[]
   readonly maxAge: string
   readonly maxBytes: number
@@ -161,6 +167,7 @@ function dataPointers(source: ContractFile): [at: string, pointer: string][] {
     ['/sub', source.sub],
     ['/caseNo', source.caseNo],
     ['/orderKey', source.orderKey],
+    ['/idempotency/revision', source.idempotency?.by === 'business-key' ? source.idempotency.revision : undefined],
     ['/opensCase/supplyDivision', opensCase?.supplyDivision],
     ['/answers/subject/code', answers?.subject?.code],
   ]

@@ -1,5 +1,5 @@
 import { isJsonObject, type Json, type JsonObject } from '#kernel/json.ts'
-import type { Answers, Contract, Provider } from './contract.ts'
+import type { Answers, Contract, Provider, ServiceLevel } from './contract.ts'
 import type { Example } from './examples.ts'
 import { privacyIndex } from './privacy.ts'
 import { tagOf } from './privacy-tag.ts'
@@ -91,6 +91,8 @@ function facts(contract: Contract, language: PageLanguage): string[][] {
     [t('提供方', 'Providers'), contract.providers.map(providerName).join('; ')],
     [t('模式', 'Schema'), contract.schema],
     [t('业务键', 'Business key'), contract.sub],
+    [t('幂等', 'Idempotency'), idempotencyOf(contract, language)],
+    [t('兼容方式', 'Compatibility'), contract.compatibility],
     [t('办件号', 'Case number'), contract.caseNo],
     [t('顺序键', 'Order key'), contract.orderKey],
     [
@@ -103,10 +105,12 @@ function facts(contract: Contract, language: PageLanguage): string[][] {
     ],
     [t('投递时限（秒）', 'Deliver by (s)'), String(contract.deliverBySeconds)],
     [t('死信时', 'On dead'), contract.onDead],
+    [t('可乱序重放', 'Replay-safe'), contract.replaySafe ? t('是', 'yes') : t('否', 'no')],
     [t('最长时效（秒）', 'Max age (s)'), String(contract.maxAgeSeconds)],
     [t('令牌上限（字节）', 'Token cap (bytes)'), String(contract.maxBytes)],
     [t('最低来源', 'Least origin'), contract.minOrigin],
     [t('保存期类别', 'Retention class'), contract.retention],
+    [t('服务指标', 'Service levels'), contract.sla.map(serviceLevel).join('; ')],
     [t('文件', 'Files'), files && `${files.pointers.join(', ')} ≤ ${files.maxBytes}: ${files.mediaTypes.join(', ')}`],
     [t('目录编码', 'Catalogue code'), dataset?.catalogueCode],
     [t('共享属性', 'Share type'), dataset?.shareType],
@@ -117,6 +121,18 @@ function facts(contract: Contract, language: PageLanguage): string[][] {
   ]
   return rows.flatMap(([name, value]) => (value === undefined || value === '' ? [] : [[name, cell(value)]]))
 }
+
+function idempotencyOf({ ref, idempotency }: Contract, language: PageLanguage): string {
+  if (idempotency?.by !== 'business-key') return 'jti'
+  const how = `jti = base64url(SHA-256(["${ref}", sub, ${idempotency.revision}]))`
+  return words(language)(
+    `按业务键与修订号：${how}，JSON 按 RFC 8785`,
+    `by business key and revision: ${how}, JSON as in RFC 8785`,
+  )
+}
+
+const serviceLevel = ({ metric, quantile, atMost }: ServiceLevel): string =>
+  `${metric}${quantile === undefined ? '' : ` p${quantile * 100}`} ≤ ${atMost}`
 
 function fieldTable(schema: JsonObject, language: PageLanguage): string {
   const t = words(language)
@@ -225,7 +241,7 @@ function ruleTable({ rules }: Contract, language: PageLanguage): string {
     t('提示', 'Said when broken'),
   ]
   const rows = rules.map((rule) => [
-    code(rule.id),
+    code(rule.code === undefined ? rule.id : `${rule.id} (${rule.code})`),
     rule.severity,
     rule.stage,
     code(rule.pointer),
