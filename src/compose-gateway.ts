@@ -1,6 +1,8 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { caseProgress } from '#cases/progress.ts'
 import { createBoundedComparison } from '#contracts/compat/bounded.ts'
+import { validExamples } from '#contracts/examples.ts'
+import { requireEgress } from '#delivery/egress.ts'
 import { ACK_CONTRACT, claimsOf } from '#delivery/outcomes.ts'
 import { pullDeliveries } from '#delivery/pull.ts'
 import { exchangeStatus } from '#delivery/status.ts'
@@ -23,7 +25,7 @@ import { activateKey } from '#parties/keys.ts'
 import type { LiveRegister } from '#parties/register.ts'
 import { isStoreOutage } from '#store/db.ts'
 import type { AccessRow, CaseQuestion } from '#store/document-queries.ts'
-import type { Core } from './compose.ts'
+import { type Core, PROJECT_ROOT } from './compose.ts'
 import { consentLookUps } from './compose-consents.ts'
 import { composeFiles } from './compose-files.ts'
 import { notReady } from './compose-health.ts'
@@ -54,6 +56,7 @@ export function composeGateway(core: Core, publicUrl: () => string, looking?: Lo
     publicUrl,
     clock,
     contracts,
+    examplesOf: (schema) => validExamples(PROJECT_ROOT, schema),
     contractParties: (contract) => partiesOfContract(register, contracts, contract),
     compareSchemas: createBoundedComparison({ timeoutMs: 2_000, memoryMb: 256, maxWaiting: 16 }),
     accept: core.accept,
@@ -68,7 +71,12 @@ export function composeGateway(core: Core, publicUrl: () => string, looking?: Lo
       pullDeliveries(
         db,
         vault,
-        { recipients: () => servedBy(register, asker, clock()), limit, waitSeconds },
+        {
+          recipients: () => servedBy(register, asker, clock()),
+          limit,
+          waitSeconds,
+          requireEgress: (ref, token) => requireEgress(contracts, ref, token, clock()),
+        },
         AbortSignal.any([signal, core.life.draining]),
       ),
     ),

@@ -1,5 +1,6 @@
 import type { BusSeal } from '#bus/embedded.ts'
 import type { ContractSet } from '#contracts/contract.ts'
+import { requireEgress } from '#delivery/egress.ts'
 import { claimsOf, type LogReader } from '#delivery/outcomes.ts'
 import type { BusValue } from '#delivery/relay.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
@@ -108,9 +109,10 @@ export const sealedAccesses = (db: Db, vault: Vault, rows: readonly AccessRow[])
 
 /** What the relay publishes of a delivery: personal data only wrapped for its recipient. */
 export const busValue =
-  ({ vault, contracts, register }: Pick<Core, 'vault' | 'contracts' | 'register'>) =>
+  ({ vault, contracts, register, clock }: Pick<Core, 'vault' | 'contracts' | 'register' | 'clock'>) =>
   async ({ token, contract, recipient }: PublishableRow): Promise<BusValue> => {
     const opened = vault.open(token)
+    requireEgress(contracts, contract, opened, clock())
     // One that is no longer known may have been.
     if (contracts.get(contract)?.personal === false) return { value: opened, contentType: 'application/jwt' }
     const key = register.encryptionKey(recipient)

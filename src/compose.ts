@@ -1,8 +1,7 @@
 import path from 'node:path'
 import type { Pool } from 'pg'
 import type { Bus } from '#bus/bus.ts'
-import type { ContractSet } from '#contracts/contract.ts'
-import { loadContracts } from '#contracts/load.ts'
+import { type LiveContractSet, openContracts } from '#contracts/live-set.ts'
 import { type Acceptance, type AcceptDeps, type Arrival, accept, acceptOwn } from '#exchange/accept.ts'
 import { createCommitter, type WatchedCommitter } from '#exchange/committer.ts'
 import { createDigests, type Digests } from '#exchange/digests.ts'
@@ -42,7 +41,7 @@ export interface Core {
   readonly config: Config
   readonly clock: Clock
   readonly db: Db
-  readonly contracts: ContractSet
+  readonly contracts: LiveContractSet
   readonly register: LiveRegister
   readonly limits: PartyLimits
   readonly keyRing: HubKeyRing
@@ -88,7 +87,7 @@ const QUEUE_LIMITS = { rows: 20_000, bytes: 64 * MIB } as const
 /** Opens everything on a database whose schema is current and whose register is seeded. */
 export async function openCore(config: Config, databaseUrl: string, writeLog: Log): Promise<Core> {
   const clock = systemClock
-  const contracts = loadContracts(PROJECT_ROOT)
+  const contracts = openContracts(PROJECT_ROOT)
   const keyRing = openKeyRing(config.hubKeysFile, false)
   const decryption = openDecryptionKeys(config.hubEncryptionKeysFile, false)
   const onError = (error: Error): void => writeLog({ level: 'warn', message: 'database connection lost', error })

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { inTopic, outTopic } from '#bus/topic-names.ts'
 import { type Core, type Log, openCore, PROJECT_ROOT } from '#compose.ts'
+import { reloadContracts } from '#compose-contracts.ts'
 import { composeGateway, composeOperations } from '#compose-gateway.ts'
 import { CONNECTORS } from '#compose-lookups.ts'
 import { startLoops } from '#compose-loops.ts'
@@ -69,6 +70,8 @@ export interface RunningHub {
   readonly lookUpPeers: ReadonlyMap<string, LookUpPeer>
   /** Not ready from now on: balancers go elsewhere, long polls end, and what still comes is served. */
   drain(): void
+  /** Reads contracts and schemas again; false, and the former ones in force, when they are faulty. */
+  reloadContracts(): boolean
   /** Ends everything, the last started first. What fails is logged and does not keep the rest; false then. */
   stop(): Promise<boolean>
   /** What `stop` waits for now. */
@@ -112,7 +115,9 @@ export async function boot(config: Config, log: Log, options: BootOptions = {}):
       server?.drain()
     }
     const { stop, stopping } = ends
-    return { core, url: server?.url, operationsUrl: operations?.url, peers, lookUpPeers, drain, stop, stopping }
+    const reload = (): boolean => reloadContracts(core.contracts, core.metrics, core.log)
+    const urls = { url: server?.url, operationsUrl: operations?.url }
+    return { core, ...urls, peers, lookUpPeers, drain, reloadContracts: reload, stop, stopping }
   } catch (error) {
     await ends.stop()
     throw error

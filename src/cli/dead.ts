@@ -1,3 +1,5 @@
+import { PROJECT_ROOT } from '#compose.ts'
+import { loadContracts } from '#contracts/load.ts'
 import { resumeEndpoint } from '#delivery/breaker.ts'
 import { type DecideResult, decideParked, PARKED_DECISIONS } from '#delivery/parked.ts'
 import { type ReplayResult, replayDead, skipDead } from '#delivery/replay.ts'
@@ -24,7 +26,13 @@ export async function listDead(connector: string): Promise<number> {
 
 /** Tries a dead delivery again under the same effect key; exit code 3 and the reason when that would break order. */
 export const replay = (choice: DeadChoice): Promise<number> =>
-  answer(withDb((db) => replayDead(db, { consumer: choice.connector, ...choice })))
+  answer(
+    withDb((db) => {
+      const contracts = loadContracts(PROJECT_ROOT)
+      const isReplaySafe = (ref: string): boolean => contracts.get(ref)?.replaySafe === true
+      return replayDead(db, { consumer: choice.connector, ...choice, isReplaySafe })
+    }),
+  )
 
 /** Gives a dead delivery up so that its key goes on. */
 export const skip = (choice: DeadChoice): Promise<number> =>

@@ -214,10 +214,14 @@ function addTokens(tokens: Command, answer: Answer): void {
   tokens
     .command('decode')
     .description('header and claims of a token on stdin; nothing is verified')
-    .action(async () => (await import('./tokens.ts')).decodeToken())
+    .option('--reveal', 'personal values as they are, not masked', false)
+    .action(async ({ reveal }: { reveal: boolean }) => (await import('./tokens.ts')).decodeToken(reveal))
   tokens
     .command('verify')
     .description('verify a token on stdin with a JWK Set file')
     .requiredOption('--jwks <file>', 'JWK Set or single JWK')
-    .action(async (options: { jwks: string }) => answer(await (await import('./tokens.ts')).verifyToken(options.jwks)))
+    .option('--reveal', 'personal values as they are, not masked', false)
+    .action(async ({ jwks, reveal }: { jwks: string; reveal: boolean }) =>
+      answer(await (await import('./tokens.ts')).verifyToken(jwks, reveal)),
+    )
 }

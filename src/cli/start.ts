@@ -7,13 +7,19 @@ import { createLog } from './log.ts'
 import { say } from './output.ts'
 
 /**
- * `dianqiao start`: runs until SIGTERM or SIGINT; then it is not ready for DRAIN_MS, stops, and ends with 0, or with 1
+ * `dianqiao start`: SIGHUP loads contracts and schemas again. Runs until SIGTERM or SIGINT; then it is not ready for DRAIN_MS, stops, and ends with 0, or with 1
  * when something did not stop within STOP_WITHIN_MS or failed to. A second signal ends it at once with 130.
  */
 export async function start(roles?: string): Promise<number> {
   const config = configFromProcess(roles === undefined ? {} : { ROLES: roles })
   const log = createLog(config.logLevel)
+  let running: RunningHub | undefined
+  // From the first moment on: without a listener the signal would end the process.
+  process.on('SIGHUP', () => running?.reloadContracts())
   const hub = await boot(config, log)
+  running = hub
+  const { digest } = hub.core.contracts
+  log({ level: 'info', message: 'contracts', fields: { digest, contracts: hub.core.contracts.list().length } })
   tell(config, hub)
   await new Promise<void>((resolve) => {
     const end = (): void => {

@@ -1,12 +1,15 @@
+import { PROJECT_ROOT } from '#compose.ts'
+import { loadContracts } from '#contracts/load.ts'
 import { MAX_TOKEN_BYTES } from '#exchange/accept.ts'
 import { HubError } from '#kernel/errors.ts'
-import { isJsonObject, type Json, parseStrictJson } from '#kernel/json.ts'
+import { isJsonObject, type Json, type JsonObject, parseStrictJson } from '#kernel/json.ts'
 import { TOKEN_TYPES } from '#trust/claims.ts'
 import { parseCompact } from '#trust/compact.ts'
 import { importPublicJwk } from '#trust/keys.ts'
 import { createSigner } from '#trust/sign.ts'
 import { verifySignature } from '#trust/verify.ts'
 import { readJsonFile, usage } from './json-file.ts'
+import { maskClaims } from './masked-claims.ts'
 import { printError, printJson, readStdin, say } from './output.ts'
 
 const NO = 3
@@ -20,16 +23,20 @@ export async function signToken(typ: string, keyFile: string): Promise<void> {
   process.stdout.write(`${createSigner(readJsonFile(keyFile)).sign(type, claims)}\n`)
 }
 
-export async function decodeToken(): Promise<void> {
+/** Header and claims; personal values are masked unless they are to be revealed. */
+export async function decodeToken(reveal: boolean): Promise<void> {
   const { header, claims } = parseCompact((await readStdin()).trimEnd(), MAX_TOKEN_BYTES)
-  printJson({ header, claims })
+  printJson({ header, claims: shown(claims, reveal) })
 }
+
+const shown = (claims: JsonObject, reveal: boolean): JsonObject =>
+  reveal ? claims : maskClaims(loadContracts(PROJECT_ROOT), claims)
 
 /** A JWK Set of the hub also holds what parties wrap for on the broker. */
 const isSigning = (jwk: Json): boolean => !isJsonObject(jwk) || jwk['use'] !== 'enc'
 
 /** Exit code 3 when the token does not verify. */
-export async function verifyToken(jwksFile: string): Promise<number> {
+export async function verifyToken(jwksFile: string, reveal: boolean): Promise<number> {
   const token = parseCompact((await readStdin()).trimEnd(), MAX_TOKEN_BYTES)
   const document = readJsonFile(jwksFile)
   const jwks = Array.isArray(document['keys']) ? (document['keys'] as Json[]) : [document]
@@ -45,7 +52,7 @@ export async function verifyToken(jwksFile: string): Promise<number> {
     printError(error)
     return NO
   }
-  printJson({ header: token.header, claims: token.claims })
+  printJson({ header: token.header, claims: shown(token.claims, reveal) })
   say('verified')
   return 0
 }

@@ -1,9 +1,13 @@
 import type { Json, JsonObject } from '#kernel/json.ts'
+import type { ContractDataByRef } from './contract-types.ts'
+
+/** What the payload of a contract looks like: `ContractData<'approval-result@1'>`. */
+export type ContractData<Ref extends keyof ContractDataByRef> = ContractDataByRef[Ref]
 
 /** What a mapping starts from. JSONata expressions see it as their input document. */
-export interface MappingInput {
+export interface MappingInput<Data = JsonObject> {
   /** The payload, as its contract's schema describes it. */
-  readonly data: JsonObject
+  readonly data: Data
   /** The claims of the exchange without `data`. */
   readonly claims: JsonObject
   readonly delivery: {
@@ -17,7 +21,7 @@ export interface MappingInput {
 }
 
 /** A mapping that JSONata cannot express: a module `<contract>.ts` in the connector's folder exports it as `map`. */
-export type MapExchange = (input: MappingInput) => Json | Promise<Json>
+export type MapExchange<Data = JsonObject> = (input: MappingInput<Data>) => Json | Promise<Json>
 
 /** What the mappings of a look-up start from: the query, and the answers of the steps before. */
 export interface LookUpInput {

@@ -11,13 +11,16 @@ import type {
   ContractKind,
   Dataset,
   DocumentPointers,
+  Idempotency,
   OpensCase,
   Provider,
   RoutingTarget,
+  ServiceLevel,
 } from './contract.ts'
 import { durationSeconds } from './duration.ts'
 import { fileObjectFaults } from './file-object.ts'
-import { isPersonal, isPersonalAt } from './privacy.ts'
+import { personalKeyFaults, retentionFaults } from './personal-data.ts'
+import { isPersonal } from './privacy.ts'
 import { compileRule, type Rule, type RuleSource } from './rules.ts'
 import { fileFault } from './schema-files.ts'
 import { subschemaAt } from './schema-walk.ts'
@@ -51,6 +54,10 @@ export interface ContractFile {
   readonly routing: readonly RoutingTarget[]
   readonly deliverBy: string
   readonly onDead: 'block' | 'continue'
+  readonly replaySafe: boolean
+  readonly idempotency?: Idempotency
+  readonly compatibility: Contract['compatibility']
+  readonly sla: readonly ServiceLevel[]
   readonly rules: readonly RuleEntry[]
   readonly maxAge: string
   readonly maxBytes: number
@@ -101,6 +108,8 @@ export function buildContract(
     }
   }
   faults.push(...personalKeyFaults(file, source, schemaDocument))
+  const retention = source.retention ?? RETENTION_OF_KIND[source.kind]
+  faults.push(...retentionFaults(file, retention, schemaDocument))
   faults.push(...fileObjectFaults(file, source.files?.pointers ?? [], schemaDocument))
   const rules = compileRules(file, source.rules, faults)
   const answers = source.answers && compileAnswers(file, source.answers, faults)
@@ -117,36 +126,11 @@ export function buildContract(
     rules,
     maxAgeSeconds,
     deliverBySeconds,
-    retention: source.retention ?? RETENTION_OF_KIND[source.kind],
+    retention,
     personal: isPersonal(schemaDocument),
     ...(answers === undefined ? {} : { answers }),
   }
   return { contract, faults }
-}
-
-/**
- * What the store holds in the clear, and what stands in headers: business key, numbers of the case, the identifier of a
- * document. Where such a key is personal the data carries a keyed reference instead (PROTOCOL, sub). A query's own
- * subject is stored sealed only.
- */
-function personalKeyFaults(file: string, source: ContractFile, schema: JsonObject): Violation[] {
-  if (source.kind === 'query') return []
-  const aliases = source.aliases.flatMap((alias, i): [string, string][] =>
-    'list' in alias ? [[`/aliases/${i}`, `${alias.list}/0/number`]] : [[`/aliases/${i}`, alias.number]],
-  )
-  const keys: readonly (readonly [string, string | undefined])[] = [
-    ['/sub', source.sub],
-    ['/caseNo', source.caseNo],
-    ['/document/identifier', source.document?.identifier],
-    ...aliases,
-  ]
-  return keys
-    .filter(([, pointer]) => pointer !== undefined && isPersonalAt(schema, pointer))
-    .map(([at, pointer]) => {
-      const zh = `${pointer} 为个人信息，不得作业务键；请改用加密引用`
-      const en = `${pointer} is personal and cannot be a key; let the data carry a keyed reference`
-      return fileFault(file, at, 'personal-key', zh, en)
-    })
 }
 
 function compileRules(file: string, entries: readonly RuleEntry[], faults: Violation[]): Rule[] {
@@ -183,6 +167,7 @@ function dataPointers(source: ContractFile): [at: string, pointer: string][] {
     ['/sub', source.sub],
     ['/caseNo', source.caseNo],
     ['/orderKey', source.orderKey],
+    ['/idempotency/revision', source.idempotency?.by === 'business-key' ? source.idempotency.revision : undefined],
     ['/opensCase/supplyDivision', opensCase?.supplyDivision],
     ['/answers/subject/code', answers?.subject?.code],
   ]

@@ -11,7 +11,20 @@ export interface Bilingual {
 
 export type ContractKind = 'document' | 'event' | 'query' | 'notice'
 
-export type Provider = { readonly role: string } | { readonly party: string }
+/** `level` and `division` narrow a role to parties of that level, and to those that stand for the division or inside it. */
+export type Provider =
+  | { readonly role: string; readonly level?: 'region' | 'league' | 'county'; readonly division?: string }
+  | { readonly party: string }
+
+/** `business-key`: the jti follows from contract, sub and what the pointer finds, so that they are accepted once. */
+export type Idempotency = { readonly by: 'jti' } | { readonly by: 'business-key'; readonly revision: string }
+
+/** A promise bound to a metric of the hub: not above `atMost`, in seconds where the metric counts seconds. */
+export interface ServiceLevel {
+  readonly metric: string
+  readonly quantile?: number
+  readonly atMost: number
+}
 
 /**
  * Where numbers of the case stand in the data: an array of {scheme, issuer, number}, or one number of a known
@@ -170,6 +183,12 @@ export interface Contract {
   readonly routing: readonly RoutingTarget[]
   readonly deliverBySeconds: number
   readonly onDead: 'block' | 'continue'
+  /** Whether a dead delivery may be replayed although a later one of its key was delivered. */
+  readonly replaySafe: boolean
+  readonly idempotency?: Idempotency
+  /** What versions of its schema with one major must be to each other. */
+  readonly compatibility: 'backward' | 'forward' | 'full' | 'transitive'
+  readonly sla: readonly ServiceLevel[]
   readonly rules: readonly Rule[]
   readonly maxAgeSeconds: number
   /** Size cap of the token in bytes. */
@@ -190,6 +209,8 @@ export interface ContractSet {
   /** The contract of a wire name such as `approval-result@1`. */
   get(ref: string): Contract | undefined
   list(): readonly Contract[]
+  /** Any version of a schema by its path under schemas/, such as `approval-result/1.0.0.json`. */
+  schema(path: string): JsonObject | undefined
   /** Digest over all contracts and schemas: two hubs with the same digest enforce the same. */
   readonly digest: string
 }

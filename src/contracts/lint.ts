@@ -2,14 +2,15 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Violation } from '#kernel/errors.ts'
 import { atPointer, isJsonObject, type Json, type JsonObject } from '#kernel/json.ts'
-import { createAjv } from './ajv.ts'
 import type { Contract } from './contract.ts'
 import type { ContractFile, RuleExample } from './contract-file.ts'
 import { lintBounds } from './lint-bounds.ts'
+import { lintPrivacy } from './lint-privacy.ts'
 import { readSources } from './load.ts'
+import { releasedFaults } from './released.ts'
 import { checkRules, factsFor, type RuleOutcome } from './rules.ts'
 import { fileFault, readJson } from './schema-files.ts'
-import { compileSchema, validateAgainst } from './validate.ts'
+import { compileFault, validateAgainst } from './validate.ts'
 
 const MIN_VALID = 2
 const MIN_INVALID = 4
@@ -20,10 +21,11 @@ const MIN_INVALID = 4
  */
 export function lintContracts(rootDir: string, nowMs: number): readonly Violation[] {
   const { contracts, files, schemas, faults } = readSources(rootDir)
-  const found = [...faults]
+  const found = [...faults, ...releasedFaults(rootDir, schemas)]
   for (const [path, schema] of schemas) {
     const file = `schemas/${path}`
-    for (const fault of lintBounds(schema)) found.push({ ...fault, pointer: `${file}#${fault.pointer}` })
+    for (const fault of [...lintBounds(schema), ...lintPrivacy(schema)])
+      found.push({ ...fault, pointer: `${file}#${fault.pointer}` })
     const refused = compileFault(schema)
     if (refused !== undefined)
       found.push(fileFault(file, '', 'compile', `无法编译：${refused}`, `does not compile: ${refused}`))
@@ -41,15 +43,6 @@ function isNewest(path: string, schemas: ReadonlyMap<string, JsonObject>): boole
   const [name] = path.split('/')
   const newer = new Intl.Collator('en', { numeric: true }).compare
   return [...schemas.keys()].every((other) => other.split('/')[0] !== name || newer(other, path) <= 0)
-}
-
-function compileFault(schema: JsonObject): string | undefined {
-  try {
-    compileSchema(createAjv({ allErrors: false }), schema)
-    return undefined
-  } catch (error) {
-    return error instanceof Error ? error.message : 'unknown'
-  }
 }
 
 /** ≥ 2 valid examples; ≥ 4 invalid ones named `<rule>.<what>.json`, each breaking that rule and no other. */

@@ -7,6 +7,7 @@ import { createAjv } from './ajv.ts'
 import { answerFaults } from './answers.ts'
 import type { Contract, ContractSet } from './contract.ts'
 import { buildContract, type ContractFile, parseYaml } from './contract-file.ts'
+import { sensitiveAnswerFaults } from './personal-data.ts'
 import { FORMAT_SCHEMA, fileFault, readSchemas } from './schema-files.ts'
 import { compileSchema, explainErrors } from './validate.ts'
 
@@ -35,10 +36,12 @@ export function loadContracts(rootDir: string): ContractSet {
   }
   const byRef = new Map(contracts.map((contract) => [contract.ref, deepFreeze(contract)]))
   const list = Object.freeze([...byRef.values()])
+  for (const schema of schemas.values()) deepFreeze(schema)
   const sources = { contracts: Object.fromEntries(files), schemas: Object.fromEntries(schemas) }
   return Object.freeze({
     get: (ref: string) => byRef.get(ref),
     list: () => list,
+    schema: (path: string) => schemas.get(path),
     // The accepted files are JSON by construction: they came through YAML's core schema and their own schema.
     digest: sha256Digest(canonicalJson(sources as unknown as Json)),
   })
@@ -71,7 +74,8 @@ export function readSources(rootDir: string): LoadedSources {
     contracts.set(built.contract.ref, built.contract)
   }
   for (const [file, { answers }] of files) {
-    if (answers !== undefined) faults.push(...answerFaults(file, answers, contracts))
+    if (answers === undefined) continue
+    faults.push(...answerFaults(file, answers, contracts), ...sensitiveAnswerFaults(file, answers, contracts))
   }
   return { contracts: [...contracts.values()], files, schemas, faults }
 }

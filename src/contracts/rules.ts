@@ -8,7 +8,10 @@ import type { Bilingual, Contract } from './contract.ts'
 export interface RuleSource {
   readonly id: string
   readonly severity: 'error' | 'warning'
-  readonly stage: 'ingress'
+  /** `egress`: judged when a delivery or an answer leaves the hub. */
+  readonly stage: 'ingress' | 'egress'
+  /** Quoted in place of the id. */
+  readonly code?: string
   readonly guard?: string
   readonly expression: string
   readonly pointer: string
@@ -56,17 +59,24 @@ export function compileRule(source: RuleSource): Rule | readonly string[] {
   }
 }
 
-/** Judges data against the contract's rules (CEL). A rule that cannot be evaluated counts as broken. */
+/** Judges data against the contract's rules (CEL) at acceptance. A rule that cannot be evaluated counts as broken. */
 export function checkRules(contract: Pick<Contract, 'rules'>, input: RuleInput): RuleFindings {
-  const found = judgeRules(contract.rules, input)
+  const found = judgeRules(
+    contract.rules.filter(({ stage }) => stage === 'ingress'),
+    input,
+  )
   const of = (severity: Rule['severity']): readonly Violation[] =>
     found.filter(({ rule }) => rule.severity === severity).map(({ violation }) => violation)
   return { errors: of('error'), warnings: of('warning') }
 }
 
 /** The errors of `checkRules` alone: what a message passes on its way in does not pay for warnings. */
-export function brokenRules(contract: Pick<Contract, 'rules'>, input: RuleInput): readonly Violation[] {
-  const rules = contract.rules.filter(({ severity }) => severity === 'error')
+export function brokenRules(
+  contract: Pick<Contract, 'rules'>,
+  input: RuleInput,
+  at: Rule['stage'] = 'ingress',
+): readonly Violation[] {
+  const rules = contract.rules.filter(({ severity, stage }) => severity === 'error' && stage === at)
   return judgeRules(rules, input).map(({ violation }) => violation)
 }
 
@@ -83,7 +93,7 @@ function judgeRules(rules: readonly Rule[], input: RuleInput): readonly Finding[
     const outcome = rule.judge(facts)
     if (outcome === 'kept' || outcome === 'unguarded') continue
     const message = outcome === 'failed' ? FAILED : rule.message
-    found.push({ rule, violation: { pointer: rule.pointer, rule: rule.id, message } })
+    found.push({ rule, violation: { pointer: rule.pointer, rule: rule.code ?? rule.id, message } })
   }
   return found
 }

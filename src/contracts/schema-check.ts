@@ -2,6 +2,7 @@ import type { Violation } from '#kernel/errors.ts'
 import { atPointer, type Json, type JsonObject } from '#kernel/json.ts'
 import { ANNOTATIONS } from './ajv.ts'
 import { FORMAT_CHECKS } from './formats.ts'
+import { tagFaults } from './privacy-tag.ts'
 import { walkSchema } from './schema-walk.ts'
 
 /**
@@ -37,6 +38,7 @@ export function checkSchema(schema: JsonObject): readonly Violation[] {
     for (const keyword of Object.keys(subschema)) {
       if (!KEYWORDS.has(keyword)) add(keyword, 'keyword', `不支持关键字 ${keyword}`, `unsupported keyword ${keyword}`)
     }
+    for (const fault of tagFaults(subschema)) faults.push({ ...fault, pointer: at + fault.pointer })
     const { $ref, format, pattern } = subschema
     if ($ref !== undefined && !localReference(schema, $ref)) {
       add(

@@ -4,7 +4,8 @@ const CHILD_MAPS = ['properties', '$defs', 'patternProperties', 'dependentSchema
 const CHILD_LISTS = ['allOf', 'anyOf', 'oneOf', 'prefixItems']
 const CHILDREN = ['items', 'additionalProperties', 'contains', 'propertyNames', 'not', 'if', 'then', 'else']
 
-const member = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1')
+/** A member's name as a part of a JSON Pointer (RFC 6901). */
+export const pointerMember = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1')
 
 /** Calls `visit` for every subschema of a JSON Schema (2020-12), with its JSON Pointer; the root first. */
 export function walkSchema(
@@ -20,7 +21,7 @@ export function walkSchema(
   for (const keyword of CHILD_MAPS) {
     const children = schema[keyword]
     if (!isJsonObject(children)) continue
-    for (const name of Object.keys(children)) descend(children[name], `${pointer}/${keyword}/${member(name)}`)
+    for (const name of Object.keys(children)) descend(children[name], `${pointer}/${keyword}/${pointerMember(name)}`)
   }
   for (const keyword of CHILD_LISTS) {
     const children = schema[keyword]
@@ -45,7 +46,8 @@ export function subschemaAt(root: JsonObject, pointer: string): JsonObject | und
   return current
 }
 
-function resolved(root: JsonObject, schema: JsonObject): JsonObject | undefined {
+/** A subschema with its local reference followed once; undefined where that leads nowhere. */
+export function resolved(root: JsonObject, schema: JsonObject): JsonObject | undefined {
   const reference = schema.$ref
   if (typeof reference !== 'string') return schema
   const target = atPointer(root, reference.slice(1))

@@ -33,12 +33,7 @@ export function validateData(contract: Pick<Contract, 'schemaDocument'>, data: J
 /** As `validateData`, for a bare schema document. */
 export function validateAgainst(schema: JsonObject, data: Json): readonly Violation[] {
   try {
-    let compiled = compiledSchemas.get(schema)
-    if (compiled === undefined) {
-      fast ??= createAjv({ allErrors: false })
-      compiled = { accepts: compileSchema(fast, schema) }
-      compiledSchemas.set(schema, compiled)
-    }
+    const compiled = compiledOnce(schema)
     if (compiled.accepts(data)) return NO_VIOLATIONS
     thorough ??= createAjv({ allErrors: true })
     compiled.explain ??= compileSchema(thorough, schema)
@@ -46,6 +41,25 @@ export function validateAgainst(schema: JsonObject, data: Json): readonly Violat
     return explainErrors(schema, data, compiled.explain.errors ?? [])
   } catch {
     return [UNJUDGEABLE]
+  }
+}
+
+function compiledOnce(schema: JsonObject): Compiled {
+  const before = compiledSchemas.get(schema)
+  if (before !== undefined) return before
+  fast ??= createAjv({ allErrors: false })
+  const compiled = { accepts: compileSchema(fast, schema) }
+  compiledSchemas.set(schema, compiled)
+  return compiled
+}
+
+/** What keeps a schema from being compiled, in the words of the compiler; undefined when nothing does. */
+export function compileFault(schema: JsonObject): string | undefined {
+  try {
+    compiledOnce(schema)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : 'unknown'
   }
 }
 

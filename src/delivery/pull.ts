@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { HubError } from '#kernel/errors.ts'
 import type { Db } from '#store/db.ts'
 import { endUnreadable, type LeasedRow, leaseHeads } from '#store/delivery-queries.ts'
-import { isUnreadable, type Vault } from '#trust/vault.ts'
+import type { Vault } from '#trust/vault.ts'
+import { isHeldBack } from './egress.ts'
 import { statesBefore } from './states.ts'
 
 export interface Pulled {
@@ -18,16 +20,19 @@ export interface Pulled {
 const LEASE_SECONDS = 60
 const POLL_MS = 200
 
+interface PullQuery {
+  readonly recipients: () => readonly string[]
+  readonly limit: number
+  readonly waitSeconds: number
+  /** Throws `contract.rule_violated` for what its contract does not let leave. */
+  readonly requireEgress: (contract: string, token: Buffer) => void
+}
+
 /**
  * Deliveries for parties that pull, the head of each key, leased: an acknowledgement (`delivery-ack@1`) settles one,
  * a lapsed lease hands it out again. Waits up to `waitSeconds` for the first, and asks each time for whom it may look.
  */
-export async function pullDeliveries(
-  db: Db,
-  vault: Vault,
-  query: { readonly recipients: () => readonly string[]; readonly limit: number; readonly waitSeconds: number },
-  signal: AbortSignal,
-): Promise<Pulled[]> {
+export async function pullDeliveries(db: Db, vault: Vault, query: PullQuery, signal: AbortSignal): Promise<Pulled[]> {
   const until = Date.now() + query.waitSeconds * 1000
   for (;;) {
     const rows = await leaseHeads(db, {
@@ -37,31 +42,34 @@ export async function pullDeliveries(
       token: randomUUID(),
     })
     if (rows.length > 0 || Date.now() >= until || signal.aborted) {
-      const pulled = rows.map((row) => opened(vault, row))
-      const unreadable = rows.filter((_, index) => pulled[index] === undefined)
-      if (unreadable.length > 0) await endUnreadable(db, idsOf(unreadable), 'vault.key_destroyed', statesBefore('dead'))
-      return pulled.filter((one) => one !== undefined)
+      const pulled: Pulled[] = []
+      for (const row of rows) {
+        const one = opened(vault, row, query)
+        if (one instanceof HubError) await endUnreadable(db, [row.id], one.code, statesBefore('dead'))
+        else pulled.push(one)
+      }
+      return pulled
     }
     await sleep(POLL_MS)
   }
 }
 
-const idsOf = (rows: readonly LeasedRow[]): string[] => rows.map(({ id }) => id)
-
-/** Undefined where the content is gone. */
-function opened(vault: Vault, row: LeasedRow): Pulled | undefined {
+/** Why it is held back, where it is. */
+function opened(vault: Vault, row: LeasedRow, { requireEgress }: PullQuery): Pulled | HubError {
   try {
+    const token = vault.open(row.token)
+    requireEgress(row.contract, token)
     return {
       delivery: row.id,
       exchange: row.exchange,
       recipient: row.recipient,
       contract: row.contract,
-      token: vault.open(row.token).toString('latin1'),
+      token: token.toString('latin1'),
       receipt: row.receipt,
       deliverBy: row.deliver_by.toISOString(),
     }
   } catch (error) {
-    if (isUnreadable(error)) return undefined
+    if (isHeldBack(error)) return error
     throw error
   }
 }

@@ -7,7 +7,7 @@ import type { Db } from '#store/db.ts'
 import { endUnreadable, findPublishable, markPublished, type PublishableRow } from '#store/delivery-queries.ts'
 import type { Lease } from '#store/lease-queries.ts'
 import { claimGeneration } from '#store/topic-queries.ts'
-import { isUnreadable } from '#trust/vault.ts'
+import { isHeldBack } from './egress.ts'
 import { statesBefore } from './states.ts'
 
 const LANES = 8
@@ -147,7 +147,7 @@ async function recordsOf(deps: RelayDeps, topic: string, rows: readonly Publisha
     try {
       records.push(record(deps, topic, row, await deps.valueOf(row)))
     } catch (error) {
-      if (!isUnreadable(error)) throw error
+      if (!isHeldBack(error)) throw error
       deps.onError(error)
       await endUnreadable(deps.db, [row.id], error.code, statesBefore('dead'))
     }

@@ -16,26 +16,29 @@ interface DeadDelivery {
  * Tries a dead delivery again: same event id and effect key, all attempts anew, head of its key. Refused once a later
  * one of the same key was delivered, unless its contract is `replaySafe`. The scheduler finds it at its next look.
  */
-export function replayDead(db: Db, dead: DeadDelivery & { readonly replaySafe?: boolean }): Promise<ReplayResult> {
-  return resolveDead(db, dead, dead.replaySafe ?? false, 'replayed')
+export function replayDead(
+  db: Db,
+  dead: DeadDelivery & { readonly isReplaySafe?: (contract: string) => boolean },
+): Promise<ReplayResult> {
+  return resolveDead(db, dead, dead.isReplaySafe ?? (() => false), 'replayed')
 }
 
 /** Gives a dead delivery up, with a reason, and lets its key go on. Its rejection has been acknowledged already. */
 export function skipDead(db: Db, dead: DeadDelivery): Promise<ReplayResult> {
-  return resolveDead(db, dead, true, 'skipped')
+  return resolveDead(db, dead, () => true, 'skipped')
 }
 
 function resolveDead(
   db: Db,
   { consumer, delivery, reason }: DeadDelivery,
-  anyOrder: boolean,
+  anyOrder: (contract: string) => boolean,
   resolution: 'replayed' | 'skipped',
 ): Promise<ReplayResult> {
   return db.transaction().execute(async (tx): Promise<ReplayResult> => {
     const row = await lockDead(tx, consumer, delivery)
     if (row === undefined) return { done: false, because: 'not-found' }
     if (row.state !== 'dead') return { done: false, because: 'not-dead' }
-    const refusal = anyOrder ? undefined : outOfOrder(row)
+    const refusal = anyOrder(row.contract) ? undefined : outOfOrder(row)
     if (refusal !== undefined) {
       await closeEmptyLanes(tx, consumer, [row.order_key])
       return { done: false, because: refusal }

@@ -11,6 +11,8 @@ export interface ExtractInput {
   readonly nowMs: number
   /** Names of the applicants of the case. */
   readonly applicants: readonly string[]
+  /** Whether the contract of a document lets it leave as it is now. */
+  readonly mayLeave: (document: string, data: JsonObject) => boolean
 }
 
 export interface PartExtract {
@@ -62,13 +64,14 @@ function extractPart(
   found: readonly KnownDocument[],
   fields: readonly string[],
 ): PartExtract {
-  const known = found.slice(0, MAX_DOCUMENTS).filter(({ data }) => concerns(input, part, data))
+  const meant = found.slice(0, MAX_DOCUMENTS).filter(({ data }) => concerns(input, part, data))
+  const known = meant.filter(({ data }) => input.mayLeave(part.document, data))
   const documents = known.map((one) => extract(input, part, one, fields))
   const best = documents.find(({ verdict }) => verdict === 'valid') ?? documents[0]
   return {
     verdict: {
       document: part.document,
-      verdict: best?.verdict ?? 'not-found',
+      verdict: best?.verdict ?? (meant.length > 0 ? 'withheld' : 'not-found'),
       documents: documents.length,
       complete: found.length <= MAX_DOCUMENTS,
       ...(part.gives === 'match' ? { matched: documents.length > 0 } : {}),

@@ -1,4 +1,5 @@
 import type { Answers, Contract } from '#contracts/contract.ts'
+import { brokenRules } from '#contracts/rules.ts'
 import { type Observe, observed } from '#exchange/judged.ts'
 import type { PartyLimits } from '#exchange/party-limits.ts'
 import type { Grant } from '#exchange/party-register.ts'
@@ -14,7 +15,7 @@ import { type QueryClaims, readClaims } from '#trust/claims.ts'
 import type { Signer } from '#trust/sign.ts'
 import { consentWithdrawn } from './basis.ts'
 import { capReached, capsOf, guessesOf } from './caps.ts'
-import { extractParts, type PartExtract } from './extract.ts'
+import { type ExtractInput, extractParts, type PartExtract } from './extract.ts'
 import { gather, type PartSource } from './gather.ts'
 import { grantFor } from './grants.ts'
 import { type JudgeDeps, judgeQuery, requireAsker } from './judge-query.ts'
@@ -108,7 +109,7 @@ async function answer(
   )
   const sources = await gather(deps, answers, { party: principal, claims, data, occasion, inItsCase, foresee, wanted })
   const answeredMs = deps.clock()
-  const input = { claims: proven.token.claims, nowMs: answeredMs, applicants: applicantsOf(deps, occasion) }
+  const input = extractInput(deps, proven.token.claims, occasion, answeredMs)
   const known = sources.map(({ documents }) => documents)
   const extracts = extractParts(input, answers, known, fields)
   const signed = signAnswer(deps, proven, { claims, extracts, sources, nowMs: answeredMs })
@@ -220,4 +221,17 @@ function signAnswer(deps: QueryDeps, proven: Proven, { claims, extracts, sources
     parts: extracts.map(({ verdict }) => verdict),
     ...(lookUps.length === 0 ? {} : { lookUps }),
   })
+}
+
+const extractInput = (deps: QueryDeps, claims: JsonObject, occasion: Occasion, nowMs: number): ExtractInput => ({
+  claims,
+  nowMs,
+  applicants: applicantsOf(deps, occasion),
+  mayLeave: (ref, data) => mayLeave(deps, ref, data, claims, nowMs),
+})
+
+/** What a document's contract demands of it when it leaves; what breaks that is withheld. */
+function mayLeave({ contracts }: QueryDeps, ref: string, data: JsonObject, claims: JsonObject, nowMs: number): boolean {
+  const contract = contracts.get(ref)
+  return contract !== undefined && brokenRules(contract, { data, claims, nowMs }, 'egress').length === 0
 }

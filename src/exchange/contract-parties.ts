@@ -1,5 +1,6 @@
 import type { Contract, ContractSet, RoutingTarget } from '#contracts/contract.ts'
 import type { PartyRegister } from './party-register.ts'
+import { isProvider } from './providers.ts'
 
 /** Who has to do with a contract, by party id. */
 export interface ContractParties {
@@ -16,9 +17,7 @@ export function partiesOfContract(
   contract: Contract,
 ): ContractParties {
   const parties = register.parties()
-  const senders = parties.filter(({ id, roles }) =>
-    contract.providers.some((one) => ('party' in one ? one.party === id : roles.includes(one.role))),
-  )
+  const senders = parties.filter((party) => isProvider(contract, party))
   const routed = parties.filter(({ roles }) => contract.routing.some((target) => mayReceive(target, roles)))
   const queries = contracts.list().filter(({ answers }) => asksFor(answers, contract.ref))
   const fetching = parties.filter(({ id }) => queries.some(({ ref }) => register.grants(id, ref).length > 0))

@@ -1,9 +1,11 @@
 import type { Contract } from '#contracts/contract.ts'
+import { canonicalJson, sha256Digest } from '#kernel/canonical.ts'
 import { HubError, violated } from '#kernel/errors.ts'
-import { atPointer } from '#kernel/json.ts'
+import { atPointer, type Json } from '#kernel/json.ts'
 import type { ExchangeClaims } from '#trust/claims.ts'
 import type { PartyRegister } from './party-register.ts'
 import { originSuffices, type Sender } from './prove.ts'
+import { isProvider } from './providers.ts'
 
 /**
  * The right to send under a contract: the principal's role or name among its providers, a mandate where somebody acts
@@ -27,10 +29,7 @@ export function checkRight(
     )
   }
   if (principal?.status === 'suspended') throw new HubError('party.suspended')
-  const provides = contract.providers.some((provider) =>
-    'party' in provider ? provider.party === principal?.id : principal?.roles.includes(provider.role) === true,
-  )
-  if (!provides) {
+  if (principal === undefined || !isProvider(contract, principal)) {
     throw violated(
       'right.missing',
       '/contract',
@@ -59,7 +58,10 @@ export function checkRight(
   }
 }
 
-/** `sub` and `caseNo` equal what the contract's pointers find; only an own exchange can be superseded. */
+/**
+ * `sub` and `caseNo` equal what the contract's pointers find, the jti what follows from the business key where the
+ * contract says so; only an own exchange can be superseded.
+ */
 export function checkBinding(contract: Contract, claims: ExchangeClaims): void {
   if (atPointer(claims.data, contract.sub) !== claims.sub) {
     throw violated(
@@ -83,6 +85,7 @@ export function checkBinding(contract: Contract, claims: ExchangeClaims): void {
       `caseNo must equal data${contract.caseNo}`,
     )
   }
+  checkJti(contract, claims)
   if (claims.supersedes !== undefined && claims.supersedes.iss !== claims.iss) {
     throw violated(
       'token.claims_invalid',
@@ -93,3 +96,20 @@ export function checkBinding(contract: Contract, claims: ExchangeClaims): void {
     )
   }
 }
+
+/** One exchange for each business key and revision: their jti is theirs, so the replay look-up finds the first. */
+function checkJti({ ref, idempotency }: Contract, { jti, sub, data }: ExchangeClaims): void {
+  if (idempotency?.by !== 'business-key') return
+  if (jti === businessJti(ref, sub, atPointer(data, idempotency.revision))) return
+  throw violated(
+    'contract.claim_mismatch',
+    '/jti',
+    'jti',
+    `jti 须为 base64url(SHA-256(规范 JSON [合同, sub, data${idempotency.revision}]))`,
+    `jti must be base64url(SHA-256(canonical JSON [contract, sub, data${idempotency.revision}]))`,
+  )
+}
+
+/** The jti of a contract's business key and revision; RFC 8785 makes its text the same everywhere. */
+export const businessJti = (contract: string, sub: string, revision: Json | undefined): string =>
+  sha256Digest(canonicalJson([contract, sub, revision ?? null])).slice('sha-256:'.length)

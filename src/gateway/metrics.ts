@@ -25,6 +25,7 @@ export interface Metrics {
   /** What tells the state of each circuit when the metrics are read. */
   readonly watchCircuits: (circuits: Circuits) => void
   readonly logged: (level: string) => void
+  readonly contractsReloaded: (outcome: 'changed' | 'unchanged' | 'failed') => void
   readonly contentType: string
   /** The page in Prometheus' text format; gauges are read anew, at most four times a second. */
   readonly render: () => Promise<string>
@@ -87,6 +88,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     seconds: histogram(metric('dianqiao_batch_seconds', 'Time of a commit batch in the database'), SECONDS),
   }
   const loops = { moved: counter(LOOP_MOVED), errors: counter(LOOP_ERRORS) }
+  const failed = new Gauge(describe('gauge', RELOAD_FAILED))
+  const reloads = { count: counter(RELOADS), failed: (value: number) => failed.set(value) }
+  reloads.failed(0)
   const logs = counter(metric('dianqiao_log_entries_total', 'Log entries by level, written or not', 'level'))
   // A series that begins at 1 shows no increase: the first error would raise no alert.
   for (const level of ['warn', 'error']) logs({ level }, 0)
@@ -110,6 +114,10 @@ export function createMetrics(sources: MetricSources): Metrics {
       circuits = read
     },
     logged: (level) => logs({ level }, 1),
+    contractsReloaded(kind) {
+      reloads.count({ outcome: kind }, 1)
+      reloads.failed(kind === 'failed' ? 1 : 0)
+    },
     contentType: registry.contentType,
     async render() {
       await refreshGauges()
@@ -132,6 +140,15 @@ const LOOKUP_CIRCUIT = metric(
   '1 for the state that the circuit of this gateway to a system is in: closed, open or half-open',
   'endpoint',
   'state',
+)
+const RELOADS = metric(
+  'dianqiao_contract_reloads_total',
+  'Reloads of contracts and schemas: changed, unchanged or failed',
+  'outcome',
+)
+const RELOAD_FAILED = metric(
+  'dianqiao_contract_reload_failed',
+  '1 when the last reload of contracts and schemas failed and the former ones are in force, else 0',
 )
 const LOOP_MOVED = metric('dianqiao_loop_moved_total', 'Log positions or rows that a background loop moved', 'loop')
 const LOOP_ERRORS = metric('dianqiao_loop_errors_total', 'Steps of a background loop that failed', 'loop')

@@ -33,6 +33,7 @@ export async function insertDead(tx: Tx, consumer: string, dead: readonly Comple
 
 interface DeadRow {
   readonly order_key: string
+  readonly contract: string
   readonly state: string
   readonly later_delivered: boolean
   /** Another delivery of the key is being sent right now. */
@@ -47,7 +48,7 @@ export async function lockDead(tx: Tx, consumer: string, eventId: string): Promi
     WHERE consumer = ${consumer} AND event_id = ${eventId} AND state = 'dead'
     ON CONFLICT (consumer, order_key) DO UPDATE SET order_key = EXCLUDED.order_key`.execute(tx)
   const { rows } = await sql<DeadRow>`
-    SELECT i.order_key, i.state, EXISTS (
+    SELECT i.order_key, i.contract, i.state, EXISTS (
       SELECT FROM inbox later
       WHERE later.consumer = i.consumer AND later.order_key = i.order_key AND later.seq > i.seq
         AND later.state = 'delivered') AS later_delivered,

@@ -4,7 +4,10 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Bus, BusRecord } from '#bus/bus.ts'
 import { outTopic } from '#bus/topic-names.ts'
 import { busValue } from '#compose-vault.ts'
+import { compileRule } from '#contracts/rules.ts'
+import { requireEgress } from '#delivery/egress.ts'
 import { claimsOf } from '#delivery/outcomes.ts'
+import { pullDeliveries } from '#delivery/pull.ts'
 import { createRelay, RELAY_LANES, type Relay } from '#delivery/relay.ts'
 import { HubError } from '#kernel/errors.ts'
 import { openPartyEncryption } from '#parties/key-files.ts'
@@ -12,6 +15,7 @@ import { addEncryptionKey } from '#parties/keys.ts'
 import { takeLeases } from '#store/lease-queries.ts'
 import { closeDrained, openGeneration, openGenerations, topicGenerations } from '#store/topic-queries.ts'
 import { decryptWith } from '#trust/jwe.ts'
+import { eventually } from '../bus/eventually.ts'
 import { CHIFENG, caseMessages, HOHHOT, type Place } from '../faults/messages.ts'
 import { withDatabase } from '../support/database.ts'
 import { type Message, openTestHub, type TestHub } from '../support/hub.ts'
@@ -45,7 +49,7 @@ withDatabase('the relay', (databaseUrl) => {
   afterAll(() => hub.close())
 
   const errors: unknown[] = []
-  const relayOf = async (owner: string, leaseMs = 60_000): Promise<Relay> => {
+  const relayOf = async (owner: string, leaseMs = 60_000, contracts = hub.core.contracts): Promise<Relay> => {
     const taken = await takeLeases(hub.core.db, RELAY_LANES, owner, leaseMs)
     const lost = new Set<string>()
     return createRelay({
@@ -55,7 +59,7 @@ withDatabase('the relay', (databaseUrl) => {
       recipients: () => [EAST, WEST],
       held: (lane) => (lost.has(lane) ? undefined : taken.find(({ name }) => name === lane)),
       lose: (lane) => void lost.add(lane),
-      valueOf: busValue(hub.core),
+      valueOf: busValue({ ...hub.core, contracts }),
       outboundKey: hub.core.digests.outboundKey,
       onError: (error) => errors.push(error),
       onFree: () => {},
@@ -216,5 +220,47 @@ withDatabase('the relay', (databaseUrl) => {
       { state: 'dead', cause: 'vault.sealed_damaged' },
     ])
     await free(OWNER(7))
+  })
+
+  test('what breaks a rule for what leaves is dead with its cause, by topic and by inbox, and others go on', async () => {
+    const rule = compileRule({
+      id: 'never-this-number',
+      severity: 'error',
+      stage: 'egress',
+      expression: 'data.applicationNo != "APP-held"',
+      pointer: '/applicationNo',
+      message: { zh: '不得离开', en: 'must not leave' },
+    })
+    const contract = hub.core.contracts.get('power-application@1')
+    if (contract === undefined || !('judge' in rule)) throw new RangeError()
+    const contracts = { ...hub.core.contracts, get: () => ({ ...contract, rules: [rule] }) }
+    await settleAll()
+    await send(CHIFENG, 'held', 1)
+    await send(HOHHOT, 'free', 1)
+    const [held = '', free = ''] = (await inLogOrder()).slice(-2)
+    const relay = await relayOf(OWNER(8), 60_000, contracts)
+    await eventually(async () => expect(await untilPublished(relay, OUT_WEST)()).toBe(1))
+    expect(publishedTo(OUT_EAST)).toEqual([])
+    expect(publishedTo(OUT_WEST)).toEqual([free])
+    const stateOf = async (id: string) => {
+      const { rows } = await sql`SELECT state, cause FROM delivery WHERE id = ${id}`.execute(hub.core.db)
+      return rows[0]
+    }
+    expect(await stateOf(held)).toEqual({ state: 'dead', cause: 'contract.rule_violated' })
+    await sql`UPDATE party SET channel = 'inbox' WHERE id = ${EAST}`.execute(hub.core.db)
+    await sql`UPDATE delivery SET state = 'published', settled_at = NULL WHERE id = ${held}`.execute(hub.core.db)
+    const pulled = await pullDeliveries(
+      hub.core.db,
+      hub.core.vault,
+      {
+        recipients: () => [EAST],
+        limit: 10,
+        waitSeconds: 0,
+        requireEgress: (ref, token) => requireEgress(contracts, ref, token, Date.now()),
+      },
+      AbortSignal.timeout(1_000),
+    )
+    expect(pulled).toEqual([])
+    expect(await stateOf(held)).toEqual({ state: 'dead', cause: 'contract.rule_violated' })
   })
 })

@@ -215,7 +215,7 @@ test('the proof is the issuer’s only where its seal travels along', async () =
   const { answers } = contracts.get('licence-library-query@1') ?? {}
   const proofOf = async (found: LiveDocument) => {
     const { documents } = await open({ found: [found] }).ask()
-    const input = { claims: {}, nowMs: Date.parse('2026-11-25T04:00:00Z'), applicants: [] }
+    const input = { claims: {}, nowMs: Date.parse('2026-11-25T04:00:00Z'), applicants: [], mayLeave: () => true }
     const [part] = answers === undefined ? [] : extractParts(input, answers, [documents], ['status'])
     return part?.documents[0]
   }

@@ -55,7 +55,7 @@ function corpusGateway(recorded: RefusalRow[]) {
   const signer = createSigner(keys.hub.privateJwk)
   const clock = (): number => corpus.hubTime * 1000
   const contract = corpusContract()
-  const contracts = { get: () => contract, list: () => [contract], digest: '' }
+  const contracts = { get: () => contract, list: () => [contract], schema: () => undefined, digest: '' }
   const party = (id: string) => ({
     id,
     nameZh: id,
@@ -120,6 +120,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     pull: unused,
     files: { upload: unused, uploadState: unused, fetchable: unused, open: unused },
     caseProgress: unused,
+    examplesOf: () => [],
     contractParties: unused,
     compareSchemas: unused,
     jwks: unused,
@@ -241,6 +242,7 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
       pull: broken,
       files: { upload: broken, uploadState: broken, fetchable: broken, open: broken },
       caseProgress: broken,
+      examplesOf: () => [],
       contractParties: unused,
       compareSchemas: broken,
       jwks: () => {

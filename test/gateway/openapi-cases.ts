@@ -283,6 +283,34 @@ export const CASES: Readonly<Record<string, Cases>> = {
     503: (w) => whileCut(w, () => w.hub.request('/health/ready')),
   },
   listContracts: { 200: (w) => w.hub.request('/v1/contracts') },
+  listContractVersions: {
+    200: (w) => w.hub.request('/v1/contracts/approval-result'),
+    400: (w) => w.hub.request(`/v1/contracts/${'x'.repeat(81)}`),
+    404: (w) => w.hub.request('/v1/contracts/nothing'),
+  },
+  getContract: {
+    200: (w) => w.hub.request('/v1/contracts/approval-result/1'),
+    400: (w) => w.hub.request(`/v1/contracts/${'x'.repeat(81)}/1`),
+    404: (w) => w.hub.request('/v1/contracts/approval-result/9.9.9'),
+  },
+  getSchemaFile: {
+    200: (w) => w.hub.request('/v1/schemas/approval-result/1.0.0.json'),
+    400: (w) => w.hub.request(`/v1/schemas/approval-result/${'1'.repeat(25)}`),
+    404: (w) => w.hub.request('/v1/schemas/approval-result/..%2Freleased.yaml'),
+  },
+  listContractPages: {
+    200: (w) => w.hub.request('/docs/contracts?lang=en'),
+    400: (w) => w.hub.request('/docs/contracts?lang=fr'),
+  },
+  getContractPage: {
+    200: (w) => w.hub.request('/docs/contracts/approval-result@1'),
+    400: (w) => w.hub.request('/docs/contracts/approval-result@1?lang=fr'),
+    404: (w) => w.hub.request('/docs/contracts/nothing@1'),
+  },
+  getContractFormatPage: {
+    200: (w) => w.hub.request('/docs/contract-format'),
+    400: (w) => w.hub.request('/docs/contract-format?lang=fr'),
+  },
   getSchema: {
     200: (w) => w.hub.request('/v1/contracts/approval-result@1/schema'),
     400: (w) => w.hub.request(`/v1/contracts/${'x'.repeat(81)}/schema`),

@@ -203,6 +203,7 @@ withDatabase('the server on a port', (databaseUrl) => {
       pull: unused,
       files: { upload: unused, uploadState: unused, fetchable: unused, open: unused },
       caseProgress: unused,
+      examplesOf: () => [],
       contractParties: unused,
       compareSchemas: unused,
       jwks: unused,

@@ -122,8 +122,7 @@ test('pages and the doctor point to pages that exist', () => {
 })
 
 test('the commands of the pages are commands of the CLI, and what they look for exists', () => {
-  const files = globSync('src/cli/program*.ts', { cwd: root })
-  const program = files.map(textOf).join('\n')
+  const program = globSync('src/cli/program*.ts', { cwd: root }).map(textOf).join('\n')
   const commands = pages.flatMap((file) =>
     [...textOf(file).matchAll(/```sh\n([\s\S]+?)```/g)].map(([, block]) => block),
   )

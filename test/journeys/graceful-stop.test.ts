@@ -56,6 +56,19 @@ withDatabase('a stop', () => {
     expect(await ended).toEqual({ code: 130, signal: null })
   })
 
+  test('is not what SIGHUP does: contracts are read again, their digest is logged, and the hub goes on', {
+    timeout: 60_000,
+  }, async (context) => {
+    const { hub } = await openWorld(context)
+    await hub.start({ LOG_LEVEL: 'info' })
+    const { digest } = (await (await fetch(`${hub.url}/v1/contracts`)).json()) as { digest: string }
+    hub.reload()
+    await expect.poll(() => hub.log(), { timeout: 10_000 }).toContain('contracts reloaded: unchanged')
+    expect(hub.log()).toMatch(new RegExp(`"digest":"${digest}".*"message":"contracts"`))
+    expect((await ready(hub.url)).status).toBe(200)
+    expect(await hub.stop()).toMatchObject({ code: 0 })
+  })
+
   test('a role that does not exist starts nothing and is named', { timeout: 60_000 }, async (context) => {
     const { hub } = await openWorld(context)
     await expect(hub.start({ ROLES: 'gateway,butler' })).rejects.toThrow(/config\.invalid[\s\S]*ROLES/)

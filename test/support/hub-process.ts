@@ -37,6 +37,8 @@ export interface HubProcess {
   ended(): Promise<Ended>
   /** SIGKILL, which nothing can tidy up after. */
   kill9(): Promise<void>
+  /** SIGHUP: contracts and schemas are read again. */
+  reload(): void
   /** SIGTERM; does nothing when no process runs. */
   stop(): Promise<Ended | undefined>
   /** Stops it for good and gives its port back. */
@@ -100,6 +102,7 @@ export async function openHubProcess(options: HubProcessOptions): Promise<HubPro
     async kill9() {
       await signal('SIGKILL')
     },
+    reload: () => void running?.child.kill('SIGHUP'),
     stop: () => signal('SIGTERM'),
     async close() {
       await signal('SIGTERM')

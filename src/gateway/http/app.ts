@@ -6,8 +6,10 @@ import { limitBody } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
 import { logRequests } from './request-log.ts'
 import { pushBatch } from './routes/batch.ts'
+import { catalogueRoutes } from './routes/catalogue.ts'
 import { clientRoutes } from './routes/clients.ts'
 import { compareSchemas } from './routes/compatibility.ts'
+import { contractDocRoutes } from './routes/contract-docs.ts'
 import { pushExchange } from './routes/exchanges.ts'
 import { getFile, putFile } from './routes/files.ts'
 import { pullInbox } from './routes/inbox.ts'
@@ -43,6 +45,8 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   compareSchemas(app, deps)
   validateContractData(app, deps)
   publicRoutes(app, deps)
+  catalogueRoutes(app, deps)
+  contractDocRoutes(app, deps)
   clientRoutes(app)
   app.openAPIRegistry.registerComponent('securitySchemes', 'request', {
     type: 'http',

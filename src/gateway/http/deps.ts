@@ -1,6 +1,7 @@
 import type { CaseProgress } from '#cases/progress.ts'
 import type { CompareRequest, Compatibility } from '#contracts/compat/verdict.ts'
 import type { Contract, ContractSet } from '#contracts/contract.ts'
+import type { Example } from '#contracts/examples.ts'
 import type { Pulled } from '#delivery/pull.ts'
 import type { ExchangeStatus } from '#delivery/status.ts'
 import type { ByteRange, Fetchable } from '#documents/fetch-file.ts'
@@ -37,6 +38,8 @@ export interface GatewayDeps {
   readonly publicUrl: () => string
   readonly clock: Clock
   readonly contracts: ContractSet
+  /** Valid examples of a schema, by its path under schemas/. */
+  readonly examplesOf: (schema: string) => readonly Example[]
   readonly contractParties: (contract: Contract) => ContractParties
   readonly compareSchemas: (request: CompareRequest) => Promise<Compatibility>
   readonly accept: (token: string) => Promise<Acceptance>

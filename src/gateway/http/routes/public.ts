@@ -1,8 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { isoTime } from '#kernel/clock.ts'
-import { HubError } from '#kernel/errors.ts'
 import type { GatewayDeps } from '../deps.ts'
-import { problems } from '../schemas.ts'
 
 const json = (schema: z.ZodType) => ({ 'application/json': { schema } })
 
@@ -43,39 +41,6 @@ const readyRoute = createRoute({
   },
 })
 
-const summarySchema = z.object({
-  ref: z.string(),
-  version: z.string(),
-  kind: z.string(),
-  title: z.object({ zh: z.string(), en: z.string() }),
-  schema: z.string(),
-})
-
-const contractsRoute = createRoute({
-  method: 'get',
-  path: '/v1/contracts',
-  operationId: 'listContracts',
-  summary: '合同目录 / The catalogue of contracts',
-  responses: {
-    200: {
-      description: 'Contracts',
-      content: json(z.object({ digest: z.string(), contracts: z.array(summarySchema) })),
-    },
-  },
-})
-
-const schemaRoute = createRoute({
-  method: 'get',
-  path: '/v1/contracts/{ref}/schema',
-  operationId: 'getSchema',
-  summary: '合同的 JSON Schema / The JSON Schema of a contract, named name@major',
-  request: { params: z.object({ ref: z.string().max(80) }) },
-  responses: {
-    200: { description: 'JSON Schema 2020-12', content: { 'application/schema+json': { schema: z.object({}) } } },
-    ...problems(400, 404),
-  },
-})
-
 /** What anybody may read: nothing here depends on who asks. */
 export function publicRoutes(app: OpenAPIHono, deps: GatewayDeps): void {
   app.openapi(timeRoute, (c) => {
@@ -87,16 +52,5 @@ export function publicRoutes(app: OpenAPIHono, deps: GatewayDeps): void {
   app.openapi(readyRoute, async (c) => {
     const causes = [...(await deps.notReady())]
     return causes.length === 0 ? c.json({ status: 'ready', causes }, 200) : c.json({ status: 'not-ready', causes }, 503)
-  })
-  app.openapi(contractsRoute, (c) => {
-    const contracts = deps.contracts
-      .list()
-      .map(({ ref, version, kind, title, schema }) => ({ ref, version, kind, title, schema }))
-    return c.json({ digest: deps.contracts.digest, contracts }, 200)
-  })
-  app.openapi(schemaRoute, (c) => {
-    const contract = deps.contracts.get(c.req.valid('param').ref)
-    if (contract === undefined) throw new HubError('http.not_found')
-    return c.json(contract.schemaDocument, 200, { 'content-type': 'application/schema+json' }) as never
   })
 }
