@@ -15,6 +15,9 @@ import { type Core, PROJECT_ROOT } from './compose.ts'
 /** Its folders are the list of connectors. */
 export const CONNECTORS = path.join(PROJECT_ROOT, 'connectors')
 
+/** Fifty documents, as many as are answered, with room to spare: of one that is cut off nothing can be read. */
+const MAX_ANSWER_BYTES = 1_048_576
+
 export interface LookUpEndpoint {
   readonly url: string
   readonly secret?: string
@@ -50,6 +53,7 @@ export async function openLookUps(
       url: endpoint.url,
       timeoutMs: manifest.endpoint.timeoutMs,
       connections: manifest.concurrency,
+      maxBody: MAX_ANSWER_BYTES,
       headers: authenticationHeaders(manifest, endpoint.secret),
     })
     transports.push(transport)

@@ -123,16 +123,16 @@ function startRelay(
   })
   start('relay', POLL_MS, relay.step)
   start('outcomes', POLL_MS, () => outcomeStep(db, logReader(core.vault, log), fault))
-  start('sweeper', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : sweep(core)))
-  start('files', config.sweepEveryMs, async () => (leases.held(SWEEPER) === undefined ? 0 : purgeFiles(db)))
-  start('nonces', NONCES_POLL_MS, async () =>
-    leases.held(SWEEPER) === undefined ? 0 : pruneNonces(db, KEEP_NONCES_SECONDS),
-  )
-  start('statements', STATEMENTS_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : state(core)))
-  const disputes = composeDisputes(core)
-  start('disputes', POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : disputes()))
-  start('document-status', POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : feed(core)))
-  start('purge', PURGE_POLL_MS, async () => (leases.held(SWEEPER) === undefined ? 0 : purgeStep(core)))
+  // One process at a time; what it began before it lost the lease repeats nothing when another begins it anew.
+  const startAlone = (name: string, pollMs: number, step: () => Promise<number>): void =>
+    start(name, pollMs, async () => (leases.held(SWEEPER) === undefined ? 0 : step()))
+  startAlone('sweeper', config.sweepEveryMs, () => sweep(core))
+  startAlone('files', config.sweepEveryMs, () => purgeFiles(db))
+  startAlone('nonces', NONCES_POLL_MS, () => pruneNonces(db, KEEP_NONCES_SECONDS))
+  startAlone('statements', STATEMENTS_POLL_MS, () => state(core))
+  startAlone('disputes', POLL_MS, composeDisputes(core))
+  startAlone('document-status', POLL_MS, () => feed(core))
+  startAlone('purge', PURGE_POLL_MS, () => purgeStep(core))
   return {
     async stop() {
       await relay.idle()

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -51,6 +54,29 @@ withDatabase('the look-ups of a gateway', (databaseUrl) => {
     const nowhere = { ...address, ENDPOINT_LICENCE_LIBRARY_SECRET_FILE: path.join(root, 'none') }
     await expect(started(nowhere)).rejects.toMatchObject({ code: 'config.invalid' })
     expect((await started({ ...address, ENDPOINT_LICENCE_LIBRARY_SECRET_FILE: secretFile })).size).toBe(0)
+  })
+
+  test('an answer as large as fifty documents is read whole', async () => {
+    const padding = 'x'.repeat(500_000)
+    const server = createServer((_, response) => {
+      response.end(JSON.stringify({ padding, head: { code: '1001', message: 'none' }, data: {} }))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const { looking, stop } = await openLookUps(hub.core, async () => ({
+      url: `http://127.0.0.1:${port}`,
+      secret: 'key',
+    }))
+    const question = {
+      ...{ contract: 'licence-library-query@1', data: { uscc: COMPANY }, party: 'state-grid-east' },
+      ...{ purpose: 'power-connection', legalBasis: 'duty', item: 'item', operator: 'staff-0042', caseNo: 'ME-1' },
+      ...{ askedAt: '2026-11-25T00:00:00Z', requestId: 'request-1' },
+    }
+    const judge = () => ({ documents: [], keepUntilMs: 0 })
+    const found = await looking.lookUps.ask({ connector: 'licence-library', question, caseId: 'c', known: '', judge })
+    stop()
+    server.close()
+    expect(found).toMatchObject({ state: 'live', documents: [] })
   })
 
   test('a contract whose look-up nobody makes keeps the gateway from starting', async () => {

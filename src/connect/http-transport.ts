@@ -10,6 +10,8 @@ interface HttpTransportOptions {
   /** From the first byte sent to the last byte of the answer. */
   readonly timeoutMs: number
   readonly connections: number
+  /** So many bytes of an answer are kept, default 64 KiB: no status or number that a connector reads stands further back. */
+  readonly maxBody?: number
   /** Sent with every request, authentication among them. */
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -23,11 +25,11 @@ export interface HttpTransport {
   readonly close: () => void
 }
 
-/** No status or number that a connector reads stands further back in an answer. */
 const MAX_BODY = 64 * 1_024
 
 /** HTTP with kept connections, a deadline for the whole exchange and a bounded answer. Redirects are not followed. */
 export function createHttpTransport(options: HttpTransportOptions): HttpTransport {
+  const { maxBody = MAX_BODY } = options
   const base = parseBase(options.url)
   const secure = base.protocol === 'https:'
   const agentOptions = { keepAlive: true, maxSockets: options.connections }
@@ -65,7 +67,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       })
       outgoing.on('error', (error) => settle(networkFailure(error, sent)))
       outgoing.on('response', (response) => {
-        collect(response)
+        collect(response, maxBody)
           .then((text) => settle(asAnswer(response, text)))
           .catch((error: unknown) => settle(networkFailure(error, true)))
       })
@@ -81,15 +83,15 @@ function parseBase(url: string): URL {
   throw violated('config.invalid', '', 'endpoint-url', '端点地址须为 http(s) URL', 'an endpoint is an http(s) URL')
 }
 
-/** The first 64 KiB; the rest is read and dropped, so that the connection can be used again. */
-async function collect(response: http.IncomingMessage): Promise<string> {
+/** The first `max` bytes; the rest is read and dropped, so that the connection can be used again. */
+async function collect(response: http.IncomingMessage, max: number): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
-    if (length < MAX_BODY) chunks.push(chunk)
+    if (length < max) chunks.push(chunk)
     length += chunk.length
   }
-  return Buffer.concat(chunks).subarray(0, MAX_BODY).toString('utf8')
+  return Buffer.concat(chunks).subarray(0, max).toString('utf8')
 }
 
 const asAnswer = (response: http.IncomingMessage, body: string): PeerAnswer => ({

@@ -36,6 +36,7 @@ export interface LookUpInput {
     /** 实施编码 of the service item, and the pseudonymous staff id. */
     readonly item: string
     readonly operator: string
+    /** Or the session, where there is no case yet. */
     readonly caseNo: string
     /** When it was asked (ISO 8601), so that nothing needs the clock. */
     readonly askedAt: string

@@ -1,3 +1,4 @@
+import { sendEach } from '#exchange/notices.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
 import { ERROR_CODES, type HubErrorCode } from '#kernel/error-codes.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
@@ -39,11 +40,11 @@ export async function sweepStep(deps: SweeperDeps): Promise<{ reopened: number; 
   await closeDrained(deps.db)
   const expired = await expireOverdue(deps.db, statesBefore('expired'))
   const undelivered = await findUnannounced(deps.db, ANNOUNCE_PER_STEP)
-  for (const row of undelivered) {
+  await sendEach(undelivered, async (row) => {
     if (!deps.isNotice(row.contract)) await deps.acceptOwn(nonDelivery(deps, row))
     await deps.fault?.('sweep.before-mark')
     await markAnnounced(deps.db, row.id)
-  }
+  })
   return { reopened, expired, announced: undelivered.length }
 }
 

@@ -91,7 +91,7 @@ export async function gatherLive(deps: LiveDeps, asked: LiveAsked): Promise<Gath
 }
 
 function questionOf(nowMs: number, { party, claims, data }: LiveAsked) {
-  const { contract, purpose, legalBasis, item, operator, caseNo = '' } = claims
+  const { contract, purpose, legalBasis, item, operator, session = '', caseNo = session } = claims
   const askedAt = isoTime(nowMs)
   return { contract, data, party, purpose, legalBasis, item, operator, caseNo, askedAt, requestId: uuidv7(nowMs) }
 }

@@ -17,6 +17,7 @@ export interface LookUpQuestion {
   readonly legalBasis: string
   readonly item: string
   readonly operator: string
+  /** Or the session, where there is no case yet. */
   readonly caseNo: string
   readonly askedAt: string
   readonly requestId: string

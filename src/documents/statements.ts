@@ -1,4 +1,6 @@
 import type { ContractSet } from '#contracts/contract.ts'
+import { sendEach } from '#exchange/notices.ts'
+import { sha256Digest } from '#kernel/canonical.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { Db } from '#store/db.ts'
@@ -30,14 +32,14 @@ export interface StatementDeps {
 
 /**
  * Once a month is over (Asia/Shanghai), tells each provider of documents with a signed `access-statement` who read its
- * data. The notice's jti names provider and month, so that a step that was cut off repeats the same ones. Returns how
+ * data. The notice's jti is made of provider and month, so that a step that was cut off repeats the same ones. Returns how
  * many it sent.
  */
 export async function statementStep(deps: StatementDeps): Promise<number> {
   const month = monthBefore(shanghaiDay(deps.clock()))
   if (await isMonthStated(deps.db, month)) return 0
   const statements = await statementsOf(deps, month)
-  for (const data of statements) await deps.acceptOwn(noticeOf(deps, data))
+  await sendEach(statements, (data) => deps.acceptOwn(noticeOf(deps, data)))
   await markMonthStated(deps.db, month)
   return statements.length
 }
@@ -100,7 +102,7 @@ function noticeOf({ hubId, clock, signer }: StatementDeps, data: JsonObject): st
     aud: hubId,
     iat: now,
     exp: now + MAX_AGE_S,
-    jti: `statement-${data['month']}-${data['provider']}`,
+    jti: `statement-${data['month']}-${sha256Digest(String(data['provider'])).slice(-16)}`,
     contract: STATEMENT_CONTRACT,
     sub: data['statement'],
     data,

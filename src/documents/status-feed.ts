@@ -1,8 +1,8 @@
 import type { ContractSet } from '#contracts/contract.ts'
 import { documentIdentity } from '#contracts/formats.ts'
+import { sendEach } from '#exchange/notices.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
-import { HubError } from '#kernel/errors.ts'
 import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
 import { atPointer, type Json, type JsonObject } from '#kernel/json.ts'
 import { advanceCursor, type LogEntry } from '#store/cursor.ts'
@@ -97,19 +97,9 @@ function replacementIn({ contracts, claimsOf, onUnreadable }: StatusFeedDeps, en
   return [{ contract: entry.contract, identifier, replacement, exchange: entry.exchange }]
 }
 
-/** A notice that is refused, whatever is odd about it, stays due, and keeps nobody else from being told. */
 async function sendNotices(deps: StatusFeedDeps): Promise<number> {
   const due = await dueNotices(deps.db, NOTICES_PER_STEP)
-  let refused: HubError | undefined
-  for (const notice of due) {
-    try {
-      await sendNotice(deps, notice)
-    } catch (error) {
-      if (!(error instanceof HubError) || error.retriable) throw error
-      refused ??= error
-    }
-  }
-  if (refused !== undefined) throw refused
+  await sendEach(due, (notice) => sendNotice(deps, notice))
   return due.length
 }
 

@@ -19,7 +19,7 @@ export function withNamings(db: Db, commit: CommitBatch): CommitBatch {
     const kept = rows.filter((row) => !refused.has(row))
     const committed = kept.length === 0 ? [] : await commit(kept)
     const outcomes = new Map(kept.map((row, index) => [row, committed[index] as CommitOutcome]))
-    const lost = naming.filter((row) => outcomes.get(row)?.kind === 'seen')
+    const lost = naming.filter((row) => isLost(row, outcomes.get(row)))
     if (lost.length > 0) {
       await removeNamings(
         db,
@@ -29,6 +29,10 @@ export function withNamings(db: Db, commit: CommitBatch): CommitBatch {
     return rows.map((row) => outcomes.get(row) ?? { kind: 'refused', error: refused.get(row) as HubError })
   }
 }
+
+/** Another exchange holds its (iss, jti). A batch that is repeated after it was committed sees its own rows. */
+const isLost = (row: ExchangeRow, outcome: CommitOutcome | undefined): boolean =>
+  outcome?.kind === 'seen' && outcome.exchange !== row.id
 
 /** Records the namings of the rows all of whose files are there; for the others, why not. */
 async function judgeNamings(db: Db, rows: readonly ExchangeRow[]): Promise<Map<ExchangeRow, HubError>> {

@@ -6,7 +6,11 @@ import { createHttpTransport, type HttpTransport } from '#connect/http-transport
 
 const request = { method: 'POST', path: '/in', headers: { 'x-key': 'k' }, body: '{"名":1}' }
 
-async function against(handler: http.RequestListener, timeoutMs = 2_000): Promise<HttpTransport & { base: string }> {
+async function against(
+  handler: http.RequestListener,
+  timeoutMs = 2_000,
+  maxBody?: number,
+): Promise<HttpTransport & { base: string }> {
   const server = http.createServer(handler).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -15,6 +19,7 @@ async function against(handler: http.RequestListener, timeoutMs = 2_000): Promis
     timeoutMs,
     connections: 2,
     headers: { 'x-app': 'a' },
+    ...(maxBody === undefined ? {} : { maxBody }),
   })
   onTestFinished(() => {
     transport.close()
@@ -59,10 +64,13 @@ it('follows no redirect', async () => {
   expect(calls).toBe(1)
 })
 
-it('keeps at most 64 KiB of an answer', async () => {
-  const { send } = await against((_, response) => void response.end('x'.repeat(1_000_000)))
+it.each([
+  [undefined, 65_536],
+  [1_048_576, 1_000_000],
+])('of an answer of 1 MB and with a limit of %s it keeps %i bytes', async (maxBody, kept) => {
+  const { send } = await against((_, response) => void response.end('x'.repeat(1_000_000)), 2_000, maxBody)
   const answer = await send(request)
-  expect(answer.kind === 'answer' && answer.body.length).toBe(65_536)
+  expect(answer.kind === 'answer' && answer.body.length).toBe(kept)
 })
 
 it('says time-out when the answer, or its end, does not come', async () => {

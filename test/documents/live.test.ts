@@ -6,7 +6,7 @@ import { loadContracts } from '#contracts/load.ts'
 import { extractParts } from '#documents/extract.ts'
 import type { KnownDocument } from '#documents/known.ts'
 import { gatherLive } from '#documents/live.ts'
-import { createLookUps, type LiveDocument } from '#documents/lookup.ts'
+import { createLookUps, type LiveDocument, type LookUpQuestion } from '#documents/lookup.ts'
 import { createDigests } from '#exchange/digests.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
@@ -29,7 +29,7 @@ interface World {
 
 function open({ found = [{ data }], projected = [], projectedNow = projected }: World) {
   const now = { ms: Date.parse('2026-11-25T04:00:00Z') }
-  let calls = 0
+  const questions: LookUpQuestion[] = []
   const clock = (): number => now.ms
   const lookUps = createLookUps({
     clock,
@@ -42,15 +42,15 @@ function open({ found = [{ data }], projected = [], projectedNow = projected }: 
         cacheSeconds: 300,
         circuit: { failures: 5, openMs: 1_000, maxOpenMs: 1_000 },
         concurrency: 4,
-        ask: async () => {
-          calls++
+        ask: async (question) => {
+          questions.push(question)
           if (found instanceof HubError) throw found
           return { documents: found, body: '{"the":"reply"}' }
         },
       },
     ],
   })
-  const ask = (subjectKeys = [subjectKey]) =>
+  const ask = (subjectKeys = [subjectKey], claims = CLAIMS) =>
     gatherLive(
       {
         clock,
@@ -64,14 +64,14 @@ function open({ found = [{ data }], projected = [], projectedNow = projected }: 
         document: 'business-licence@1',
         party: 'state-grid-east',
         subjectKeys,
-        claims: CLAIMS,
+        claims,
         data: { uscc: COMPANY },
         caseId: 'case-1',
         projected,
         projectedNow: async () => projectedNow,
       },
     )
-  return { now, ask, calls: () => calls }
+  return { now, ask, questions, calls: () => questions.length }
 }
 
 const CLAIMS: QueryClaims = {
@@ -159,6 +159,12 @@ test('what its issuer signed to the hub while the library was silent stands in',
   const { documents } = await open({ ...silent, projectedNow: [revoked] }).ask()
   expect(documents.map(({ status }) => status)).toEqual(['REVOKED'])
   await expect(open({ ...silent, projectedNow: [] }).ask()).rejects.toMatchObject({ code: 'peer.timeout' })
+})
+
+test('where there is no case yet the system is told the session', async () => {
+  const { ask, questions } = open({})
+  await ask([subjectKey], { ...CLAIMS, session: 'AS-20261125-0001' })
+  expect(questions.map(({ caseNo }) => caseNo)).toEqual(['AS-20261125-0001'])
 })
 
 test('an answer that was judged for one subject is not kept for another', async () => {

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { withNamings } from '#exchange/naming.ts'
 import { licenceCopy } from '#sandbox/ofd.ts'
+import type { ExchangeRow } from '#store/log-commit.ts'
 import { licence, newNumber, result } from '../gateway/messages.ts'
 import { withDatabase } from '../support/database.ts'
 import { certificate, digestOf, fileObject, upload } from '../support/files.ts'
@@ -112,6 +114,21 @@ withDatabase('an exchange that names a file', (databaseUrl) => {
     expect(rows.map(({ id }) => id)).toEqual(
       answers.flatMap((line) => (line['exchange'] === undefined ? [] : [line['exchange']])),
     )
+  })
+
+  test.each([
+    ['keeps what its own row names when it is repeated after it was committed', (id: string) => id, 1],
+    ['gives up what a row names that another exchange stands for', () => randomUUID(), 0],
+  ] as const)('a batch %s', async (_, standing, kept) => {
+    const file = copyOf()
+    await upload(hub, platform, file)
+    const { digest, bytes, mediaType } = fileObject(file) as { digest: string; bytes: number; mediaType: string }
+    const named = { pointer: FILE, digest, bytes, mediaType, copyExpiresAtMs: Date.now() + 60_000 }
+    const row = { id: randomUUID(), iss: platform.id, obo: undefined, files: [named] } as unknown as ExchangeRow
+    const seen = { kind: 'seen', exchange: standing(row.id), contentDigest: '', receipt: '' } as const
+    expect(await withNamings(hub.core.db, async () => [seen])([row])).toEqual([seen])
+    const { rows } = await sql`SELECT FROM file_naming WHERE exchange = ${row.id}`.execute(hub.core.db)
+    expect(rows).toHaveLength(kept)
   })
 
   test('the same one again answers the original receipt, though its file and its time are gone', async () => {
