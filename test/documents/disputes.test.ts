@@ -125,7 +125,7 @@ withDatabase('disputed data', (databaseUrl) => {
     })
 
   const acceptOwn = async (token: string): Promise<void> => {
-    const result = await hub.core.accept(token)
+    const result = await hub.core.acceptOwn(token)
     if (result.kind === 'refused') throw result.error
   }
   const steps = (fault?: FaultPoint) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { composeDisputes } from '#compose-disputes.ts'
 import { logReader } from '#compose-vault.ts'
 import { statusFeedStep } from '#documents/status-feed.ts'
 import type { JsonObject } from '#kernel/json.ts'
@@ -387,4 +388,60 @@ withDatabase('live look-ups', (databaseUrl) => {
   })
 
   const inspected = (error: unknown): string => (error instanceof Error ? `${error.message} ${error.stack}` : '')
+
+  test('what was looked up is disputed by its answer, flagged for the next look-up, and corrected by a first version', async () => {
+    const disputes = composeDisputes(hub.core)
+    const count = async (): Promise<void> => {
+      while ((await disputes()) > 0);
+    }
+    const jti = randomUUID()
+    const got = await claimsOf(await ask(NOT_HELD, { jti }))
+    const originalDigest = String(at(got, 'documents', 0, 'originalDigest'))
+    const disputeNo = newNumber('YY')
+    const provider = 'market-regulation-nmg'
+    const data = {
+      disputeNo,
+      provider,
+      document: { contract: 'business-licence@1', query: { iss: utility.id, jti }, originalDigest },
+      fields: ['premises'],
+      reason: '门牌号有误',
+      raisedBy: 'USER',
+      raisedAt: new Date().toISOString(),
+    }
+    const message = { contract: 'data-dispute@1', sub: disputeNo, data }
+    const foreign = await hub.party('inner-mongolia-power').push(message)
+    expect([foreign.status, foreign.json['code']]).toEqual([422, 'dispute.document_unknown'])
+    await accepted(utility, message)
+    await count()
+    const flagged = await claimsOf(await ask(NOT_HELD))
+    expect(at(flagged, 'documents', 0)).toMatchObject({
+      verdict: 'disputed',
+      proof: 'issuer',
+      disputed: [{ field: 'premises', since: expect.any(Number) as number }],
+    })
+
+    const version = licence(NOT_HELD, { certificateVersion: '009', statusTime: new Date().toISOString() })
+    const published = randomUUID()
+    expect((await authority.push(version, { jti: published })).status).toBe(202)
+    const correctionNo = newNumber('GZ')
+    const { rows } = await sql<{ identifier: string }>`
+      SELECT identifier FROM dispute WHERE number = ${disputeNo}`.execute(hub.core.db)
+    await accepted(authority, {
+      contract: 'data-correction@1',
+      sub: correctionNo,
+      data: {
+        correctionNo,
+        document: { contract: 'business-licence@1', identifier: rows[0]?.identifier ?? '' },
+        dispute: { issuer: utility.id, disputeNo },
+        outcome: 'CORRECTED',
+        fields: ['premises'],
+        newVersion: { iss: provider, jti: published },
+        decidedAt: new Date().toISOString(),
+      },
+    })
+    await count()
+    const corrected = await claimsOf(await ask(NOT_HELD))
+    expect(at(corrected, 'documents', 0)).toMatchObject({ verdict: 'valid', proof: 'hub' })
+    expect(at(corrected, 'documents', 0, 'disputed')).toBeUndefined()
+  })
 })
