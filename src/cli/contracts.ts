@@ -1,4 +1,5 @@
 import { PROJECT_ROOT } from '#compose.ts'
+import { checkVersions } from '#contracts/compat/check.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import { contractIndex, contractPage, type PageLanguage, schemaPage } from '#contracts/contract-page.ts'
 import { contractTypes } from '#contracts/contract-types.ts'
@@ -54,3 +55,14 @@ function pageOf(contracts: ContractSet, ref: string | undefined, language: PageL
 }
 
 const formatOf = (contracts: ContractSet): JsonObject => contracts.schema(FORMAT_SCHEMA) ?? {}
+
+/** Whether each version of a schema may follow those before it, a JSON line each; exit code 3 when one may not. */
+export function check(): number {
+  const { contracts, schemas, faults } = readSources(PROJECT_ROOT)
+  if (faults.length > 0) throw new HubError('contract.set_invalid', { violations: faults })
+  const checks = checkVersions(contracts, schemas)
+  for (const one of checks) printJson(one)
+  const refused = checks.filter(({ verdict }) => verdict !== 'compatible').length
+  say(`${checks.length} steps between versions, ${refused} not compatible`)
+  return refused === 0 ? 0 : 3
+}

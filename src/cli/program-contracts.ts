@@ -19,6 +19,10 @@ export function addContracts(contracts: Command, answer: Answer): void {
       answer((await import('./compatibility.ts')).diff(before, after, mode, strict)),
     )
   contracts
+    .command('check')
+    .description('whether versions of each schema are to each other what its contract demands')
+    .action(async () => answer((await import('./contracts.ts')).check()))
+  contracts
     .command('release')
     .description('lock schemas by their digest: from then on the lint refuses any change of them')
     .argument('[path...]', 'under schemas/, such as approval-result/1.1.0.json')

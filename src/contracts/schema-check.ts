@@ -19,6 +19,9 @@ const KEYWORDS = new Set<string>([
   ...ANNOTATIONS,
 ])
 
+/** Another meta-schema could bring vocabularies of its own, which the compiler does not honour. */
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+
 const STANDARD_FORMATS = ['date', 'date-time', 'time', 'uuid', 'uri', 'email', 'json-pointer']
 
 /** Whether `format` is one that the compiler knows and this house uses. */
@@ -39,6 +42,13 @@ export function checkSchema(schema: JsonObject): readonly Violation[] {
       if (!KEYWORDS.has(keyword)) add(keyword, 'keyword', `不支持关键字 ${keyword}`, `unsupported keyword ${keyword}`)
     }
     for (const fault of tagFaults(subschema)) faults.push({ ...fault, pointer: at + fault.pointer })
+    if (at === '' && subschema.$schema !== DIALECT) {
+      add('$schema', 'dialect', `$schema 须为 ${DIALECT}`, `$schema must be ${DIALECT}`)
+    }
+    for (const keyword of ['$schema', '$id']) {
+      if (at === '' || subschema[keyword] === undefined) continue
+      add(keyword, 'keyword', `${keyword} 只能在最外层`, `${keyword} stands at the root only: one file is one resource`)
+    }
     const { $ref, format, pattern } = subschema
     if ($ref !== undefined && !localReference(schema, $ref)) {
       add(

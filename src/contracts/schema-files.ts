@@ -35,7 +35,8 @@ export function readSchemas(rootDir: string): SchemaFiles {
     if (schema.$id !== path) {
       faults.push(fileFault(file, '/$id', 'id', `$id 应等于文件路径 ${path}`, `$id must equal the path ${path}`))
     }
-    if (ajv.validateSchema(schema) !== true) {
+    const { $schema: _dialect, ...body } = schema
+    if (ajv.validateSchema(body) !== true) {
       for (const error of ajv.errors ?? []) {
         const zh = `不符合 JSON Schema 2020-12（${error.keyword}）`
         faults.push(fileFault(file, error.instancePath, 'meta', zh, `violates JSON Schema 2020-12 (${error.keyword})`))

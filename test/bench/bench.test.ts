@@ -41,6 +41,15 @@ describe.skipIf(cause !== undefined)(`the benches${cause === undefined ? '' : ` 
     expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 1)
   })
 
+  test('validate tells what schema and rules cost beside bare ajv, at most four times', {
+    timeout: LIMIT_MS,
+  }, async () => {
+    const report = await lastLine('validate')
+    expect(report).toMatchObject({ bench: 'validate', ok: true, perSecond: positive, floorUs: positive })
+    expect(report['figures']).toMatchObject({ schemaShare: positive, rulesShare: positive })
+    expect(report['ratio']).toBeLessThanOrEqual(4)
+  })
+
   test('accept takes several gateways for one', { timeout: LIMIT_MS }, async () => {
     const report = await lastLine('accept', '--processes', '2')
     expect(report).toMatchObject({ ok: true, perSecond: positive, figures: { processes: 2 } })

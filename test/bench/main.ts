@@ -8,6 +8,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   deliver: async () => (await import('./deliver.ts')).deliver,
   endpoints: async () => (await import('./endpoints.ts')).endpoints,
   start: async () => (await import('./start.ts')).start,
+  validate: async () => (await import('./validate.ts')).validate,
 }
 
 const USAGE = `usage: npm run bench ${Object.keys(BENCHES).join('|')} -- [--json] [--seconds N] [--processes N]\n`

@@ -1,9 +1,13 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { durationSeconds } from '#contracts/duration.ts'
 import { loadContracts } from '#contracts/load.ts'
+import { validateAgainst } from '#contracts/validate.ts'
 import { HubError } from '#kernel/errors.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -128,6 +132,25 @@ describe('loadContracts', () => {
 
   test.each([
     ['"$schema"', '"$dynamicRef": "#x",\n  "$schema"', '/$dynamicRef', 'keyword'],
+    ['"$schema"', '"$dynamicAnchor": "x",\n  "$schema"', '/$dynamicAnchor', 'keyword'],
+    ['"$schema"', '"$anchor": "x",\n  "$schema"', '/$anchor', 'keyword'],
+    ['"$schema"', '"$vocabulary": {},\n  "$schema"', '/$vocabulary', 'keyword'],
+    ['"$schema": "https://json-schema.org/draft/2020-12/schema"', '"$schema": "urn:own"', '/$schema', 'dialect'],
+    ['"$schema": "https://json-schema.org/draft/2020-12/schema",', '', '/$schema', 'dialect'],
+    [
+      '"maxItems": 500',
+      '"maxItems": 500, "contains": {"type": "object"}, "unevaluatedItems": false',
+      '/properties/outcomes/unevaluatedItems',
+      'keyword',
+    ],
+    [
+      '"maxItems": 500',
+      '"maxItems": 500, "unevaluatedProperties": false',
+      '/properties/outcomes/unevaluatedProperties',
+      'keyword',
+    ],
+    ['"maxItems": 500', '"maxItems": 500, "$id": "other.json"', '/properties/outcomes/$id', 'keyword'],
+    ['"maxItems": 500', '"maxItems": 500, "x-check": true', '/properties/outcomes/x-check', 'keyword'],
     ['"format": "uuid"', '"format": "guid"', '/properties/outcomes/items/properties/delivery/format', 'format'],
     ['"format": "uuid"', '"$ref": "other.json"', '/properties/outcomes/items/properties/delivery/$ref', 'ref'],
     ['"format": "uuid"', '"$ref": "#/$defs/none"', '/properties/outcomes/items/properties/delivery/$ref', 'ref'],
@@ -136,6 +159,24 @@ describe('loadContracts', () => {
   ])('a schema with %s → %s stops the start at its place', (from, to, pointer, rule) => {
     edit('schemas/delivery-ack/1.0.0.json', from, to)
     expect(faults()).toContainEqual({ pointer: `schemas/delivery-ack/1.0.0.json#${pointer}`, rule })
+  })
+
+  test('a $ref to elsewhere stops the start and is never fetched', async () => {
+    let asked = 0
+    const server = createServer((_request, response) => {
+      asked++
+      response.end('{}')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const $ref = `http://127.0.0.1:${port}/other.json`
+    edit('schemas/delivery-ack/1.0.0.json', '"format": "uuid"', `"$ref": "${$ref}"`)
+    const pointer = 'schemas/delivery-ack/1.0.0.json#/properties/outcomes/items/properties/delivery/$ref'
+    expect(faults()).toContainEqual({ pointer, rule: 'ref' })
+    expect(validateAgainst({ $ref }, {})).toMatchObject([{ rule: 'schema' }])
+    await sleep(50)
+    expect(asked).toBe(0)
+    server.close()
   })
 
   test('a schema that is not JSON is named', () => {
