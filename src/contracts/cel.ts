@@ -1,8 +1,9 @@
-import { type CelInput, CelScalar, celEnv, celFunc, isCelError, parse, plan } from '@bufbuild/cel'
+import { type CelInput, CelScalar, celEnv, celError, celFunc, isCelError, parse, plan } from '@bufbuild/cel'
 import { strings } from '@bufbuild/cel/ext'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { compileQuick, type RawFacts } from './cel-quick.ts'
 import { certificateCheckPasses, usccOrganisationPasses } from './formats.ts'
+import { addMonths } from './months.ts'
 
 type Expression = ReturnType<typeof parse>['expr']
 
@@ -30,6 +31,12 @@ const createEnvironment = () =>
     funcs: [
       ...strings,
       ...Object.entries(TEXT_CHECKS).map(([name, check]) => celFunc(name, [CelScalar.STRING], CelScalar.BOOL, check)),
+      // CEL's own durations know no months.
+      celFunc('addMonths', [CelScalar.STRING, CelScalar.INT], CelScalar.STRING, (day, months) => {
+        const found = addMonths(day, Number(months))
+        if (found === undefined) throw celError('addMonths: not a day')
+        return found
+      }),
     ],
   })
 
