@@ -35,8 +35,9 @@ export type AliasSource =
   | { readonly scheme: string; readonly number: string; readonly issuer: 'sender' }
 
 /**
- * One recipient. `case-utility`: the utility of the correlated case, else of the fallback division; the two
- * `division-*`: who serves the division that the pointer finds; `pointer`: the party id that the pointer finds.
+ * Whom it goes to. `case-utility`: the utility of the correlated case, else of the fallback division; the two
+ * `division-*`: who serves the division that the pointer finds; `pointer`: the party id that the pointer finds, or each
+ * of a list of them.
  */
 export type RoutingTarget =
   | { readonly to: 'case-utility'; readonly fallbackDivision?: string }

@@ -27,7 +27,7 @@ export function planDeliveries(
   const recipients = new Set<string>()
   const rows: DeliveryRow[] = []
   const deliverByMs = nowMs + contract.deliverBySeconds * 1000
-  for (const target of contract.routing) {
+  for (const target of contract.routing.flatMap((one) => each(one, claims))) {
     const found = destination(target, claims, register, nowMs)
     if (found === undefined) continue
     const id = newDeliveryId(nowMs)
@@ -56,6 +56,13 @@ export function planDeliveries(
     }
   }
   return rows
+}
+
+/** A pointer may lead to a list of party ids: then each of them is a recipient. */
+function each(target: RoutingTarget, { data }: ExchangeClaims): RoutingTarget[] {
+  const list = target.to === 'pointer' ? atPointer(data, target.pointer) : undefined
+  if (target.to !== 'pointer' || !Array.isArray(list)) return [target]
+  return list.map((_, i) => ({ ...target, pointer: `${target.pointer}/${i}` }))
 }
 
 function destination(
