@@ -113,7 +113,7 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = Object.freeze({
   'inner-mongolia-power': jsonDialect({
     receiptPrefix: 'NMDL',
     effectKeyHeader: 'x-msg-id',
-    paths: ['/mktg/esb/SPJG', '/mktg/esb/YDSQ', '/mktg/esb/ZZZT', '/mktg/esb/SJGZ'],
+    paths: ['/mktg/esb/SPJG', '/mktg/esb/YDSQ', '/mktg/esb/ZZZT', '/mktg/esb/SJGZ', '/mktg/esb/YWTZ'],
     references: ['/BODY/SQBH', '/BODY/BJBH', '/BODY/TZBH', '/BODY/GZBH'],
     reply: (outcome, receiptNo) => {
       const { code, message } = INNER_MONGOLIA_POWER[outcome]

@@ -9,6 +9,7 @@ const SUBMISSIONS: readonly string[] = [
   'submitPowerApplication',
   'submitDocumentStatus',
   'submitDataCorrection',
+  'submitBusinessNotice',
 ]
 const LOOK_UP = 'queryMessage'
 

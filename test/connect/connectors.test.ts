@@ -23,6 +23,18 @@ it('both utilities have a connector, and the library of licences and the identit
   expect(named(lookUps)).toEqual(['identity-service', 'licence-library'])
 })
 
+it('both utilities can take in whatever is routed to the utility of a case or of a division', async () => {
+  const sent = contracts.list().flatMap(({ ref, routing }) => {
+    return routing.some(({ to }) => to === 'case-utility' || to === 'division-utility') ? [ref] : []
+  })
+  expect(sent.length).toBeGreaterThan(8)
+  const { sinks } = await connectorFolders(path.join(root, 'connectors'))
+  for (const folder of sinks) {
+    const mapped = Object.keys((await loadManifest(folder)).contracts)
+    expect([folder, sent.filter((ref) => !mapped.includes(ref))]).toEqual([folder, []])
+  }
+})
+
 describe.each(folders)('connector %s', (folder) => {
   const directory = path.join(root, 'connectors', folder)
 
