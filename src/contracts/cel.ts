@@ -2,7 +2,7 @@ import { type CelInput, CelScalar, celEnv, celError, celFunc, isCelError, parse,
 import { strings } from '@bufbuild/cel/ext'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { compileQuick, type RawFacts } from './cel-quick.ts'
-import { certificateCheckPasses, usccOrganisationPasses } from './formats.ts'
+import { certificateCheckPasses, itemCodePasses, usccOrganisationPasses } from './formats.ts'
 import { addMonths } from './months.ts'
 
 type Expression = ReturnType<typeof parse>['expr']
@@ -23,7 +23,7 @@ export interface CelProgram {
   evaluate(facts: CelFacts): boolean | undefined
 }
 
-const TEXT_CHECKS = { certificateCheckPasses, usccOrganisationPasses }
+const TEXT_CHECKS = { certificateCheckPasses, itemCodePasses, usccOrganisationPasses }
 
 const createEnvironment = () =>
   celEnv({

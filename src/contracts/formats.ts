@@ -171,6 +171,19 @@ export function divisionCodeFault(value: string): Bilingual | undefined {
   return value.startsWith('0') ? fault('第 1 位不能为 0', 'character 1 must not be 0') : undefined
 }
 
+/** 实施编码 (GB/T 39046-2020 TASK_CODE): 31 characters in practice, 1–36 in older data, so its parts are not judged. */
+export function itemCodeFault(value: string): Bilingual | undefined {
+  if (value.length < 1 || value.length > 36) {
+    return fault(`应为 1–36 位，实为 ${value.length} 位`, `must have 1–36 characters and has ${value.length}`)
+  }
+  const at = value.search(/[^0-9A-Za-z]/)
+  return at < 0 ? undefined : fault(`第 ${at + 1} 位应为数字或字母`, `character ${at + 1} must be a digit or letter`)
+}
+
+/** Whether one of 31 characters is made as it should: USCC (18), level 1–6, basic code (12). Only ever a warning. */
+export const itemCodePasses = (code: string): boolean =>
+  code.length !== 31 || (usccFault(code.slice(0, 18)) === undefined && /^[1-6]$/.test(code.charAt(18)))
+
 /** 不动产单元代码 (GB/T 37346-2019), 28 characters, spaces ignored, no check digit; W (无) needs eight zeros. */
 export function propertyUnitFault(value: string): Bilingual | undefined {
   const text = value.replaceAll(' ', '')
@@ -235,6 +248,7 @@ export const FORMAT_CHECKS: Readonly<Record<string, FormatCheck>> = Object.freez
   'resident-id-or-15': (value: string) => registerIdFault(value, Date.now()),
   'certificate-identifier': certificateIdentifierFault,
   'division-code': divisionCodeFault,
+  'item-code': itemCodeFault,
   'property-unit': propertyUnitFault,
   'property-certificate': propertyCertificateFault,
   'file-digest': fileDigestFault,

@@ -8,6 +8,8 @@ import {
   documentIdentity,
   FORMAT_CHECKS,
   fileDigestFault,
+  itemCodeFault,
+  itemCodePasses,
   propertyCertificateFault,
   propertyUnitFault,
   registerIdFault,
@@ -166,6 +168,27 @@ describe('other formats', () => {
     ['050429', 'character 1 must not be 0'],
   ])('division %s is refused', (code, why) => {
     expect(divisionCodeFault(code)?.en).toBe(why)
+  })
+
+  test.each(['1115040001150T026H3000117021000', '3000117021000', 'a', '0'.repeat(36)])(
+    'item code %s passes',
+    (code) => {
+      expect(itemCodeFault(code)).toBeUndefined()
+      expect(itemCodePasses(code)).toBe(true)
+    },
+  )
+  test.each([
+    ['', 'must have 1–36 characters and has 0'],
+    ['0'.repeat(37), 'must have 1–36 characters and has 37'],
+    ['1115040001150T026H-000117021000', 'character 19 must be a digit or letter'],
+  ])('item code %s is refused', (code, why) => {
+    expect(itemCodeFault(code)?.en).toBe(why)
+  })
+  test('an item code of 31 characters with a wrong USCC or level is in form, and would be warned of', () => {
+    for (const code of ['1115040001150T026X3000117021000', '1115040001150T026H7000117021000']) {
+      expect(itemCodeFault(code)).toBeUndefined()
+      expect(itemCodePasses(code)).toBe(false)
+    }
   })
 
   test.each(['150102001002GB00123F00010203', '150402003004JC00045F00010001', '150602001001GB00007W00000000'])(

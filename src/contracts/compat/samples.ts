@@ -41,6 +41,7 @@ const FORMAT_SAMPLES: Readonly<Record<string, readonly string[]>> = {
   uscc: ['91150102MADEM0011F', '91150402MADEM002XN'],
   'resident-id': ['150102199001010019', '150402198512310023'],
   'division-code': ['150100', '150400'],
+  'item-code': ['1115040001150T026H3000117021000', '3000117021000'],
   'property-unit': ['150102001002GB00123F00010203', '150602001001GB00007W00000000'],
   'property-certificate': ['蒙（2021）呼和浩特市不动产权第0001234号', '蒙（2021）呼和浩特市不动产权第0001235号'],
   'file-digest': [

@@ -10,6 +10,7 @@ const FORMAT_PATTERNS: Readonly<Record<string, string>> = {
   uscc: '^[0-9A-HJ-NP-RTUWXY]{18}$',
   'resident-id': '^[0-9]{17}[0-9Xx]$',
   'division-code': '^[1-9][0-9]{5}$',
+  'item-code': '^[0-9A-Za-z]{1,36}$',
 }
 
 /** Lengths, patterns and formats: shown by the languages of the patterns, a format only by the same format. */
