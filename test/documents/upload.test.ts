@@ -234,7 +234,7 @@ withDatabase('uploads', (databaseUrl) => {
 
   test('a party uploads only what some contract lets it send, and not above its cap', async () => {
     const file = copyOf()
-    const refused = await upload(hub, hub.party('state-grid-east'), file)
+    const refused = await upload(hub, hub.party('housing-nmg'), file)
     expect([refused.status, refused.json['code']]).toEqual([403, 'right.missing'])
     // An authority for licences may send OFD and PDF under business-licence@1, no drawings.
     const authority = hub.party('market-regulation-nmg')

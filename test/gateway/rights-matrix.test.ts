@@ -260,8 +260,8 @@ withDatabase('rights', (databaseUrl) => {
     }),
     'another role': async () => ({ as: (id) => natural(id === UTILITY ? PLATFORM : 'market-regulation-nmg') }),
     'other party': async () => ({ as: (id) => natural(id === UTILITY ? 'inner-mongolia-power' : 'platform-hohhot') }),
-    // Utilities send under contracts that carry no files.
-    'no contract': async () => ({ as: () => natural(UTILITY) }),
+    // The housing authority sends under contracts that carry no files.
+    'no contract': async () => ({ as: () => natural('housing-nmg') }),
     "other's case": async () => ({ as: natural, target: foreign }),
     "other's document": async () => ({
       as: natural,
