@@ -9,10 +9,14 @@ const ROOT = join(import.meta.dirname, '../..')
 const NOW = Date.parse('2026-11-22T00:00:00Z')
 let root = ''
 
+/** Enough to spoil: the lint of a whole set takes a second, and the published one is linted once. */
+const SPOILT = ['approval-result', 'business-licence', 'business-licence-query', 'delivery-ack', 'non-delivery']
+
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'lint-'))
-  cpSync(join(ROOT, 'contracts'), join(root, 'contracts'), { recursive: true })
-  cpSync(join(ROOT, 'schemas'), join(root, 'schemas'), { recursive: true })
+  for (const name of SPOILT) cpSync(join(ROOT, `contracts/${name}.yaml`), join(root, `contracts/${name}.yaml`))
+  for (const name of [...SPOILT, 'contract-format'])
+    cpSync(join(ROOT, 'schemas', name), join(root, 'schemas', name), { recursive: true })
 })
 
 afterEach(() => rmSync(root, { recursive: true }))
