@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PROJECT_ROOT } from '#compose.ts'
+import { businessJti } from '#exchange/rights.ts'
 import { atPointer, type JsonObject } from '#kernel/json.ts'
 import { withDatabase } from '../support/database.ts'
 import { at, openTestHub, type TestHub } from '../support/hub.ts'
@@ -55,9 +56,12 @@ withDatabase('the datasets of the ledger', (databaseUrl) => {
   })
   afterAll(() => hub.close())
 
-  async function send(name: string, data: JsonObject, sender: string, claims: object = {}) {
-    const pointer = hub.core.contracts.get(`${name}@1`)?.sub ?? ''
-    return await hub.party(sender).push({ contract: `${name}@1`, sub: String(atPointer(data, pointer)), data }, claims)
+  async function send(name: string, data: JsonObject, sender: string) {
+    const found = hub.core.contracts.get(`${name}@1`)
+    const sub = String(atPointer(data, found?.sub ?? ''))
+    const by = found?.idempotency
+    const claims = by?.by === 'business-key' ? { jti: businessJti(`${name}@1`, sub, atPointer(data, by.revision)) } : {}
+    return await hub.party(sender).push({ contract: `${name}@1`, sub, data }, claims)
   }
 
   async function recipients(receipt: string, sender: string): Promise<unknown[]> {
@@ -88,6 +92,23 @@ withDatabase('the datasets of the ledger', (databaseUrl) => {
   ])('%s (%s) is refused from %s, who has no such role', async (name, file, sender) => {
     const answer = await send(name, example(name, file), sender)
     expect([answer.status, answer.json['code']]).toEqual([403, 'right.missing'])
+  })
+
+  test.each([
+    ['outage-notice', 'orderly-use', EAST],
+    ['service-evaluation', 'good', CHIFENG],
+  ])('%s: one key and revision is one message, and other content under it a conflict', async (name, file, sender) => {
+    const first = await send(name, example(name, file), sender)
+    const again = await send(name, example(name, file), sender)
+    expect([first.status, again.status, again.text]).toEqual([202, 200, first.text])
+    const other = await send(name, { ...example(name, file), remarks: '另一份' }, sender)
+    expect([other.status, other.json['code']]).toEqual([409, 'exchange.conflict'])
+  })
+
+  test('an outage that changes is another revision of it, behind the first in the order of its outage', async () => {
+    const [planned, moved] = [example('outage-notice', 'planned'), example('outage-notice', 'moved')]
+    expect([planned['poweroffId'], moved['changeNo']]).toEqual([moved['poweroffId'], 1])
+    expect((await send('outage-notice', moved, EAST)).status).toBe(202)
   })
 
   test('an acceptance teaches the case its affair number, so that what follows is routed by it', async () => {
