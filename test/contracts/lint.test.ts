@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { linearPattern } from '#contracts/linear-pattern.ts'
 import { lintContracts } from '#contracts/lint.ts'
+import { RELEASED_FILE } from '#contracts/released.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const NOW = Date.parse('2026-11-22T00:00:00Z')
@@ -17,6 +18,7 @@ beforeEach(() => {
   for (const name of SPOILT) cpSync(join(ROOT, `contracts/${name}.yaml`), join(root, `contracts/${name}.yaml`))
   for (const name of [...SPOILT, 'contract-format'])
     cpSync(join(ROOT, 'schemas', name), join(root, 'schemas', name), { recursive: true })
+  writeFileSync(join(root, RELEASED_FILE), '# nothing yet\n')
 })
 
 afterEach(() => rmSync(root, { recursive: true }))
