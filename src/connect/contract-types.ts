@@ -44,6 +44,110 @@ export interface ContractDataByRef {
     /** 未列汇总数 / Omitted groups */
     readonly omitted: number
   }
+  /** 上门预约 / Appointment */
+  readonly 'appointment@1': {
+    /** 预约编号 / Appointment number */
+    readonly appointmentNo: string
+    /** 变更序号 / Revision */
+    readonly revision: number
+    /** 编号对照 / Aliases */
+    readonly aliases: readonly {
+      /** 编号体系 / Scheme */
+      readonly scheme: 'affair-no' | 'application-no' | 'investment-project-no'
+      /** 编号方 / Issuer */
+      readonly issuer: string
+      /** 编号值 / Number */
+      readonly number: string
+    }[]
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 预约事项 / Purpose */
+    readonly purpose: 'APPLICATION' | 'SITE_SURVEY' | 'PLAN' | 'CONTRACT' | 'CONNECTION' | 'OTHER'
+    /** 预约状态 / State */
+    readonly state: 'REQUESTED' | 'CONFIRMED' | 'CHANGED' | 'CANCELLED' | 'DONE'
+    /** 状态时间 / State at */
+    readonly stateAt: string
+    /** 时段起始 / Window from */
+    readonly windowFrom: string
+    /** 时段截止 / Window to */
+    readonly windowTo: string
+    /** 上门地址 / Visit address */
+    readonly visitAddress?: string
+    /** 联系人 / Contact */
+    readonly contact: {
+      /** 姓名 / Name */
+      readonly name: string
+      /** 联系电话 / Phone */
+      readonly phone: string
+    }
+    /** 客户经理 / Customer manager */
+    readonly customerManager?: {
+      /** 姓名 / Name */
+      readonly name: string
+      /** 联系电话 / Phone */
+      readonly phone: string
+    }
+    /** 改期或取消原因 / Reason */
+    readonly reason?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 审批受理 / Approval acceptance */
+  readonly 'approval-acceptance@1': {
+    /** 办件编号 / Affair number */
+    readonly affairNo: string
+    /** 编号对照 / Aliases */
+    readonly aliases?: readonly {
+      /** 编号体系 / Scheme */
+      readonly scheme: 'affair-no' | 'application-no' | 'investment-project-no'
+      /** 编号方 / Issuer */
+      readonly issuer: string
+      /** 编号值 / Number */
+      readonly number: string
+    }[]
+    /** 实施编码 / Item implementation code */
+    readonly itemCode: string
+    /** 事项名称 / Item name */
+    readonly itemName: string
+    /** 办件类型 / Affair type */
+    readonly affairType?: string
+    /** 审批方式 / Approval mode */
+    readonly approvalMode: 'APPROVAL' | 'COMMITMENT' | 'FILING' | 'EXEMPT'
+    /** 承办单位 / Handling unit */
+    readonly handlingUnit: {
+      /** 单位名称 / Unit name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 受理人员 / Accepting officer */
+    readonly acceptor?: string
+    /** 收件时间 / Received at */
+    readonly receivedAt?: string
+    /** 受理决定时间 / Decided at */
+    readonly decidedAt: string
+    /** 受理结果 / Outcome */
+    readonly outcome: '3' | '4' | '5' | '6'
+    /** 受理文书号 / Document number */
+    readonly documentNo?: string
+    /** 承诺办结日期 / Promised finish */
+    readonly promisedFinishDate?: string
+    /** 理由 / Reason */
+    readonly reason?: string
+    /** 所缺材料 / Missing materials */
+    readonly missingMaterials?: readonly {
+      /** 材料名称 / Material name */
+      readonly name: string
+      /** 补齐期限 / Due date */
+      readonly dueDate?: string
+      /** 补正要求 / Requirement */
+      readonly requirement?: string
+    }[]
+    /** 行政区划 / Division */
+    readonly divisionCode?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
   /** 审批结果 / Approval result */
   readonly 'approval-result@1': {
     /** 办件编号 / Affair number */
@@ -132,6 +236,206 @@ export interface ContractDataByRef {
     readonly divisionCode?: string
     /** 备注 / Remarks */
     readonly remarks?: string
+  }
+  /** 审批撤回撤销 / Approval revocation */
+  readonly 'approval-revocation@1': {
+    /** 办件编号 / Affair number */
+    readonly affairNo: string
+    /** 实施编码 / Item implementation code */
+    readonly itemCode: string
+    /** 事项名称 / Item name */
+    readonly itemName: string
+    /** 承办单位 / Handling unit */
+    readonly handlingUnit: {
+      /** 单位名称 / Unit name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 种类 / Kind */
+    readonly state: '14' | '15'
+    /** 事由 / Ground */
+    readonly ground: 'CIRCUMSTANCES_CHANGED' | 'FALSE_COMMITMENT' | 'UNLAWFUL_GRANT' | 'DECEPTION' | 'OTHER'
+    /** 理由 / Reason */
+    readonly reason: string
+    /** 法律依据 / Provision */
+    readonly legalProvision: string
+    /** 决定文书号 / Decision number */
+    readonly decisionNo: string
+    /** 决定时间 / Decided at */
+    readonly decidedAt: string
+    /** 生效日期 / Effective from */
+    readonly effectiveFrom: string
+    /** 原决定编号 / Revoked number */
+    readonly revokedNumber: string
+    /** 原电子证照标识 / Revoked identifier */
+    readonly revokedIdentifier?: string
+    /** 责令整改时间 / Rectification ordered at */
+    readonly rectificationOrderedAt?: string
+    /** 补偿说明 / Compensation */
+    readonly compensation?: string
+    /** 行政区划 / Division */
+    readonly divisionCode?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 送达 / Decision served */
+  readonly 'approval-served@1': {
+    /** 办件编号 / Affair number */
+    readonly affairNo: string
+    /** 实施编码 / Item implementation code */
+    readonly itemCode: string
+    /** 事项名称 / Item name */
+    readonly itemName: string
+    /** 承办单位 / Handling unit */
+    readonly handlingUnit: {
+      /** 单位名称 / Unit name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 决定文书号 / Document number */
+    readonly documentNo: string
+    /** 决定时间 / Decided at */
+    readonly decidedAt: string
+    /** 送达时间 / Served at */
+    readonly servedAt: string
+    /** 送达方式 / Method */
+    readonly method: 'DIRECT' | 'MAIL' | 'ELECTRONIC' | 'ENTRUSTED' | 'LEFT' | 'PUBLIC_NOTICE'
+    /** 签收人 / Received by */
+    readonly receivedBy?: string
+    /** 邮件号 / Tracking number */
+    readonly trackingNo?: string
+    /** 见证人 / Witness */
+    readonly witness?: string
+    /** 行政区划 / Division */
+    readonly divisionCode?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 特别程序 / Special procedure */
+  readonly 'approval-special-procedure@1': {
+    /** 办件编号 / Affair number */
+    readonly affairNo: string
+    /** 实施编码 / Item implementation code */
+    readonly itemCode: string
+    /** 事项名称 / Item name */
+    readonly itemName: string
+    /** 承办单位 / Handling unit */
+    readonly handlingUnit: {
+      /** 单位名称 / Unit name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 特别程序序号 / Procedure number */
+    readonly procedureNo: number
+    /** 特别程序种类 / Kind */
+    readonly kind: '1' | '2'
+    /** 特别程序名称 / Name */
+    readonly name: string
+    /** 状态 / State */
+    readonly state: '9' | '10'
+    /** 原因 / Reason */
+    readonly reason: string
+    /** 开始时间 / Started at */
+    readonly startedAt: string
+    /** 结束时间 / Ended at */
+    readonly endedAt?: string
+    /** 延长工作日 / Extension */
+    readonly extensionWorkingDays?: number
+    /** 批准人 / Approved by */
+    readonly approvedBy?: string
+    /** 结果 / Result */
+    readonly result?: string
+    /** 行政区划 / Division */
+    readonly divisionCode?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 办理环节 / Approval step */
+  readonly 'approval-step@1': {
+    /** 办件编号 / Affair number */
+    readonly affairNo: string
+    /** 实施编码 / Item implementation code */
+    readonly itemCode: string
+    /** 事项名称 / Item name */
+    readonly itemName: string
+    /** 承办单位 / Handling unit */
+    readonly handlingUnit: {
+      /** 单位名称 / Unit name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 经办人员 / Officer */
+    readonly handler: string
+    /** 环节序号 / Step number */
+    readonly stepNo: number
+    /** 环节名称 / Step name */
+    readonly stepName: string
+    /** 办理动作 / Action */
+    readonly action: 'PASSED' | 'RETURNED' | 'OTHER'
+    /** 办理意见 / Opinion */
+    readonly opinion?: string
+    /** 开始时间 / Started at */
+    readonly startedAt: string
+    /** 结束时间 / Ended at */
+    readonly endedAt: string
+    /** 下一环节 / Next step */
+    readonly nextStepName?: string
+    /** 行政区划 / Division */
+    readonly divisionCode?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 补正 / Supplement */
+  readonly 'approval-supplement@1': {
+    /** 办件编号 / Affair number */
+    readonly affairNo: string
+    /** 实施编码 / Item implementation code */
+    readonly itemCode: string
+    /** 事项名称 / Item name */
+    readonly itemName: string
+    /** 承办单位 / Handling unit */
+    readonly handlingUnit: {
+      /** 单位名称 / Unit name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 经办人员 / Officer */
+    readonly handler?: string
+    /** 补正序号 / Supplement number */
+    readonly supplementNo: number
+    /** 补正状态 / State */
+    readonly state: '6' | '7'
+    /** 补正开始时间 / Started at */
+    readonly startedAt: string
+    /** 补正结束时间 / Ended at */
+    readonly endedAt?: string
+    /** 补正期限 / Due date */
+    readonly dueDate?: string
+    /** 补正材料 / Materials */
+    readonly materials: readonly {
+      /** 材料名称 / Material name */
+      readonly name: string
+      /** 补齐期限 / Due date */
+      readonly dueDate?: string
+      /** 补正要求 / Requirement */
+      readonly requirement?: string
+    }[]
+    /** 补正通知书号 / Document number */
+    readonly documentNo?: string
+    /** 行政区划 / Division */
+    readonly divisionCode?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 电费查询 / Bill status */
+  readonly 'bill-status@1': {
+    /** 户号 / Account */
+    readonly accountNo: string
   }
   /** 营业执照查询 / Business licence query */
   readonly 'business-licence-query@1': {
@@ -245,6 +549,73 @@ export interface ContractDataByRef {
     /** 登记状态 / Registration status */
     readonly registrationStatus: 'EXISTING' | 'WITHDRAWN' | 'CANCELLED' | 'MOVED_OUT' | 'ANNULLED'
   }
+  /** 收费告知 / Charge notice */
+  readonly 'charge-notice@1': {
+    /** 告知编号 / Notice number */
+    readonly noticeNo: string
+    /** 用电申请编号 / Application number */
+    readonly applicationNo: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 用户类别 / Category */
+    readonly category: 'R' | 'L0' | 'L1' | 'H1' | 'H2'
+    /** 告知时间 / Noticed at */
+    readonly noticedAt: string
+    /** 收款方 / Payee */
+    readonly payee: {
+      /** 名称 / Name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+      /** 与供电企业的关系 / Relation */
+      readonly relation: 'UTILITY' | 'AFFILIATE' | 'THIRD_PARTY'
+      /** 关联关系 / Affiliation */
+      readonly affiliation?: string
+    }
+    /** 收费项目 / Items */
+    readonly items: readonly {
+      /** 目录项目 / Catalogue item */
+      readonly catalogueItem: string
+      /** 项目名称 / Name */
+      readonly name: string
+      /** 分界点电源侧 / Upstream */
+      readonly isUpstream: boolean
+      /** 金额（分） / Amount */
+      readonly amountFen: number
+      /** 依据 / Basis */
+      readonly basis: string
+    }[]
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 办电进度 / Connection progress */
+  readonly 'connection-progress@1': {
+    /** 用电申请编号 / Application number */
+    readonly applicationNo: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 用户类别 / Category */
+    readonly category: 'R' | 'L0' | 'L1' | 'H1' | 'H2'
+    /** 电压等级 / Voltage level */
+    readonly voltageLevel: '220V' | '380V' | '10kV' | '20kV' | '35kV' | '110kV' | '220kV'
+    /** 含外部工程 / External works */
+    readonly hasExternalWorks: boolean
+    /** 报送时间 / Reported at */
+    readonly reportedAt: string
+    /** 环节 / Stages */
+    readonly stages: readonly {
+      /** 环节名称 / Stage */
+      readonly stage: '用电申请' | '业务受理' | '供电方案答复' | '设计审查' | '中间检查' | '竣工检验' | '外部工程实施' | '施工接电' | '装表接电'
+      /** 责任方 / Owner */
+      readonly owner: 'UTILITY' | 'CUSTOMER' | 'GOVERNMENT'
+      /** 开始时间 / Started at */
+      readonly startedAt: string
+      /** 结束时间 / Ended at */
+      readonly endedAt?: string
+    }[]
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
   /** 授权同意 / Consent */
   readonly 'consent-grant@1': {
     /** 同意编号 / Consent reference */
@@ -294,6 +665,71 @@ export interface ContractDataByRef {
     /** 采集方式 / Method */
     readonly method: 'APP' | 'WEB' | 'COUNTER' | 'E_LICENCE_SCAN' | 'NET_ID'
   }
+  /** 数据更正 / Data correction */
+  readonly 'data-correction@1': {
+    /** 更正编号 / Correction number */
+    readonly correctionNo: string
+    /** 证照 / Document */
+    readonly document: {
+      /** 证照合同 / Document contract */
+      readonly contract: string
+      /** 证照标识 / Identifier */
+      readonly identifier: string
+    }
+    /** 异议 / Dispute */
+    readonly dispute?: {
+      /** 提出方 / Issuer */
+      readonly issuer: string
+      /** 异议编号 / Dispute number */
+      readonly disputeNo: string
+    }
+    /** 结论 / Outcome */
+    readonly outcome: 'CORRECTED' | 'REJECTED'
+    /** 数据项 / Members */
+    readonly fields?: readonly string[]
+    /** 新版本 / New version */
+    readonly newVersion?: {
+      /** 签发方 / Issuer */
+      readonly iss: string
+      /** 报文编号 / jti */
+      readonly jti: string
+    }
+    /** 说明 / Reason */
+    readonly reason?: string
+    /** 核实时间 / Decided at */
+    readonly decidedAt: string
+  }
+  /** 数据异议 / Data dispute */
+  readonly 'data-dispute@1': {
+    /** 异议编号 / Dispute number */
+    readonly disputeNo: string
+    /** 提供方 / Provider */
+    readonly provider: string
+    /** 证照 / Document */
+    readonly document: {
+      /** 证照合同 / Document contract */
+      readonly contract: string
+      /** 证照标识 / Identifier */
+      readonly identifier?: string
+      /** 查询 / Query */
+      readonly query?: {
+        /** 签发方 / Issuer */
+        readonly iss: string
+        /** 报文编号 / jti */
+        readonly jti: string
+      }
+      /** 原文摘要 / Original digest */
+      readonly originalDigest?: string
+    }
+    /** 数据项 / Members */
+    readonly fields: readonly string[]
+    /** 理由 / Reason */
+    readonly reason: string
+    /** 提出者 / Raised by */
+    readonly raisedBy: 'SUBJECT' | 'USER'
+    /** 提出时间 / Raised at */
+    readonly raisedAt: string
+  }
   /** 投递签收 / Delivery acknowledgement */
   readonly 'delivery-ack@1': {
     /** 处理结果 / Outcomes */
@@ -319,7 +755,7 @@ export interface ContractDataByRef {
     /** 证照合同 / Document contract */
     readonly document: string
     /** 变化 / Change */
-    readonly change: 'STATUS' | 'VERSION' | 'REPLACED'
+    readonly change: 'STATUS' | 'VERSION' | 'REPLACED' | 'CORRECTED'
     /** 原状态 / Previous status */
     readonly previousStatus: 'ACTIVE' | 'SUSPENDED' | 'REVOKED' | 'CANCELLED' | 'EXPIRED' | 'TRANSFERRED_OUT' | 'WITHDRAWN' | 'OTHER'
     /** 现状态 / Status */
@@ -328,8 +764,17 @@ export interface ContractDataByRef {
     readonly unusual: boolean
     /** 状态时间 / Status time */
     readonly statusTime: string
+    /** 更正 / Correction */
+    readonly correction?: {
+      /** 更正方 / Issuer */
+      readonly issuer: string
+      /** 更正编号 / Correction number */
+      readonly correctionNo: string
+      /** 数据项 / Members */
+      readonly fields: readonly string[]
+    }
     /** 查询 / Queries */
-    readonly queries: readonly {
+    readonly queries?: readonly {
       /** 查询编号 / Query id */
       readonly jti: string
       /** 办件号 / Case number */
@@ -337,6 +782,90 @@ export interface ContractDataByRef {
       /** 原文摘要 / Original digest */
       readonly originalDigest: string
     }[]
+    /** 投递 / Deliveries */
+    readonly deliveries?: readonly {
+      /** 投递编号 / Delivery */
+      readonly delivery: string
+      /** 原文摘要 / Original digest */
+      readonly originalDigest: string
+    }[]
+  }
+  /** 电费账单 / Electricity bill */
+  readonly 'electricity-bill@1': {
+    /** 账单编号 / Bill number */
+    readonly billNo: string
+    /** 户号 / Account */
+    readonly accountNo: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 账期 / Period */
+    readonly period: string
+    /** 用电人 / Customers */
+    readonly holders: readonly {
+      /** 名称 / Name */
+      readonly name: string
+      /** 证件类型 / Code type */
+      readonly codeTypeCode: '001' | '111' | '414' | '511' | '516' | '553'
+      /** 证件号码 / Code */
+      readonly code: string
+    }[]
+    /** 电量 / Energy */
+    readonly energyKwh: number
+    /** 应缴（分） / Amount */
+    readonly amountFen: number
+    /** 已缴（分） / Paid */
+    readonly paidFen: number
+    /** 缴费状态 / Payment */
+    readonly paymentState: 'UNPAID' | 'PARTLY_PAID' | 'PAID'
+    /** 出账日期 / Issued on */
+    readonly issuedOn: string
+    /** 缴费期限 / Due date */
+    readonly dueDate: string
+    /** 账单状态 / Status */
+    readonly status: '01' | '03'
+    /** 状态时间 / Status time */
+    readonly statusTime: string
+  }
+  /** 评价整改 / Evaluation rectification */
+  readonly 'evaluation-rectification@1': {
+    /** 评价键 / Evaluation key */
+    readonly evaluationKey: string
+    /** 编号对照 / Aliases */
+    readonly aliases: readonly {
+      /** 编号体系 / Scheme */
+      readonly scheme: 'affair-no' | 'application-no' | 'investment-project-no'
+      /** 编号方 / Issuer */
+      readonly issuer: string
+      /** 编号值 / Number */
+      readonly number: string
+    }[]
+    /** 评价序号 / Evaluation number */
+    readonly evaluationNo: number
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 办理状态 / State */
+    readonly state: 'CALLED_BACK' | 'RECTIFIED' | 'UNFOUNDED'
+    /** 评价时间 / Evaluated at */
+    readonly evaluatedAt: string
+    /** 回访时间 / Called back at */
+    readonly calledBackAt: string
+    /** 办结时间 / Finished at */
+    readonly finishedAt?: string
+    /** 核实情况 / Finding */
+    readonly finding?: string
+    /** 整改措施 / Measures */
+    readonly measures?: string
+    /** 追评 / Follow-up */
+    readonly followUp?: {
+      /** 满意度 / Satisfaction */
+      readonly satisfaction: 'VERY_SATISFIED' | 'SATISFIED' | 'BASICALLY_SATISFIED' | 'DISSATISFIED' | 'VERY_DISSATISFIED'
+      /** 追评时间 / At */
+      readonly at: string
+    }
+    /** 责任单位 / Responsible unit */
+    readonly responsibleUnit?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
   }
   /** 身份认证结果 / Identity assertion */
   readonly 'identity-assertion@1': {
@@ -428,10 +957,79 @@ export interface ContractDataByRef {
     /** 办件编号 / Case */
     readonly reference: string
   }
+  /** 投资分界决定 / Investment decision */
+  readonly 'investment-decision@1': {
+    /** 用电申请编号 / Application number */
+    readonly applicationNo: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 用户类别 / Category */
+    readonly category: 'R' | 'L0' | 'L1' | 'H1' | 'H2'
+    /** 电压等级 / Voltage level */
+    readonly voltageLevel: '220V' | '380V' | '10kV' | '20kV' | '35kV' | '110kV' | '220kV'
+    /** 客户类型 / Customer */
+    readonly customerKind: 'small-micro' | 'private' | 'resident' | 'other'
+    /** 城镇用户 / Urban */
+    readonly isUrban: boolean
+    /** 用电容量 / Capacity */
+    readonly capacity: {
+      /** 容量值 / Value */
+      readonly value: number
+      /** 容量单位 / Unit */
+      readonly unit: 'kW' | 'kVA'
+    }
+    /** 投资分界 / Boundary */
+    readonly boundary: 'LOW_VOLTAGE_METER' | 'CUSTOMER_RED_LINE' | 'LOW_VOLTAGE_ACCESS' | 'NEAREST_PUBLIC_LINE' | 'OTHER'
+    /** 接入方式 / Access */
+    readonly accessMode: 'LOW_VOLTAGE' | 'HIGH_VOLTAGE'
+    /** 所据标准 / Standards */
+    readonly standards: readonly string[]
+    /** 决定日期 / Decided on */
+    readonly decidedOn: string
+    /** 供电企业投资范围 / Utility invests */
+    readonly utilityScope?: string
+    /** 客户投资范围 / Customer invests */
+    readonly customerScope?: string
+    /** 说明 / Reason */
+    readonly reason?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
   /** 电子证照库实时查询 / Live query of the licence library */
   readonly 'licence-library-query@1': {
     /** 统一社会信用代码 / Unified social credit code */
     readonly uscc: string
+  }
+  /** 双经理派定 / Manager assignment */
+  readonly 'manager-assignment@1': {
+    /** 用电申请编号 / Application number */
+    readonly applicationNo: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 适用工程 / Scope */
+    readonly scope: 'HIGH_VOLTAGE' | 'GRID_WORKS'
+    /** 项目经理 / Project manager */
+    readonly projectManager: {
+      /** 姓名 / Name */
+      readonly name: string
+      /** 联系电话 / Phone */
+      readonly phone: string
+    }
+    /** 客户经理 / Customer manager */
+    readonly customerManager: {
+      /** 姓名 / Name */
+      readonly name: string
+      /** 联系电话 / Phone */
+      readonly phone: string
+    }
+    /** 派定时间 / Assigned at */
+    readonly assignedAt: string
+    /** 更换 / Replacement */
+    readonly isReplacement: boolean
+    /** 更换原因 / Reason */
+    readonly reason?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
   }
   /** 未送达通知 / Non-delivery notice */
   readonly 'non-delivery@1': {
@@ -464,10 +1062,123 @@ export interface ContractDataByRef {
     /** 判定时间 / At */
     readonly at: string
   }
+  /** 非本供电区 / Not my area */
+  readonly 'not-my-area@1': {
+    /** 交换编号 / Exchange */
+    readonly exchange: string
+    /** 编号对照 / Aliases */
+    readonly aliases: readonly {
+      /** 编号体系 / Scheme */
+      readonly scheme: 'affair-no' | 'application-no' | 'investment-project-no'
+      /** 编号方 / Issuer */
+      readonly issuer: string
+      /** 编号值 / Number */
+      readonly number: string
+    }[]
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 情形 / Kind */
+    readonly kind: 'INCREMENTAL_GRID' | 'FARM_FOREST' | 'NEIGHBOUR' | 'OUT_OF_REGION' | 'OTHER'
+    /** 说明 / Reason */
+    readonly reason: string
+    /** 答复时间 / Answered at */
+    readonly answeredAt: string
+    /** 建议供电企业 / Suggested utility */
+    readonly suggestedUtility?: string
+    /** 建议供电企业名称 / Suggested utility, name */
+    readonly suggestedUtilityName?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
   /** 一证办电 / One-licence bundle */
   readonly 'one-licence-bundle@1': {
     /** 统一社会信用代码 / Unified social credit code */
     readonly uscc: string
+  }
+  /** 停电通知 / Outage notice */
+  readonly 'outage-notice@1': {
+    /** 通知键 / Notice key */
+    readonly noticeKey: string
+    /** 停电编号 / Outage id */
+    readonly poweroffId: string
+    /** 变更号 / Change number */
+    readonly changeNo: number
+    /** 变更类型 / Change */
+    readonly change: '00' | '01' | '02' | '03'
+    /** 变更原因 / Cause of change */
+    readonly changeCause?: string
+    /** 停电类型 / Type */
+    readonly type: '01' | '02' | '06' | '07' | '08' | '10' | '99'
+    /** 停电原因 / Reason */
+    readonly reason: string
+    /** 依据文件 / Legal basis */
+    readonly legalBasisDocument?: {
+      /** 文件名称 / Name */
+      readonly name: string
+      /** 文号 / Number */
+      readonly number: string
+      /** 网址 / Address */
+      readonly url?: string
+    }
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 停电范围 / Area */
+    readonly area: string
+    /** 停电线路 / Lines */
+    readonly lines?: readonly string[]
+    /** 影响用户 / Affected */
+    readonly affected?: readonly {
+      /** 类别 / Kind */
+      readonly kind: 'COMMUNITY' | 'ENTERPRISE' | 'IMPORTANT'
+      /** 名称 / Name */
+      readonly name: string
+    }[]
+    /** 发布时间 / Published at */
+    readonly publishedAt: string
+    /** 计划停电时间 / Planned start */
+    readonly plannedStart: string
+    /** 计划送电时间 / Planned stop */
+    readonly plannedStop: string
+    /** 实际停电时间 / Actual start */
+    readonly actualStart?: string
+    /** 实际送电时间 / Actual stop */
+    readonly actualStop?: string
+    /** 送电状态 / Restoration */
+    readonly restoration?: '01' | '02' | '03'
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 政策宣传记录 / Policy delivery record */
+  readonly 'policy-delivery-record@1': {
+    /** 用电申请编号 / Application number */
+    readonly applicationNo: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 政策 / Policies */
+    readonly policies: readonly {
+      /** 标题 / Title */
+      readonly title: string
+      /** 文号 / Document number */
+      readonly documentNo: string
+      /** 网址 / Address */
+      readonly url?: string
+      /** 文本摘要 / Digest */
+      readonly contentDigest?: string
+    }[]
+    /** 送达方式 / Method */
+    readonly method: 'PAPER' | 'FACE_TO_FACE' | 'SMS' | 'WECHAT' | 'APP' | 'PHONE'
+    /** 送达时间 / Delivered at */
+    readonly deliveredAt: string
+    /** 用户确认 / Acknowledged */
+    readonly isAcknowledged: boolean
+    /** 确认时间 / Acknowledged at */
+    readonly acknowledgedAt?: string
+    /** 宣传人员 / Delivered by */
+    readonly deliveredBy?: string
+    /** 咨询内容 / Questions */
+    readonly questions?: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
   }
   /** 用电申请 / Power application */
   readonly 'power-application@1': {
@@ -561,6 +1272,68 @@ export interface ContractDataByRef {
       /** 必办 / Required */
       readonly required: boolean
     }[]
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 供用电合同 / Power contract */
+  readonly 'power-contract@1': {
+    /** 合同编号 / Contract number */
+    readonly contractNo: string
+    /** 版本 / Version */
+    readonly contractVersion: string
+    /** 用电申请编号 / Application number */
+    readonly applicationNo: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 合同类型 / Contract type */
+    readonly contractType: 'HIGH_VOLTAGE' | 'LOW_VOLTAGE' | 'RESIDENTIAL' | 'TEMPORARY'
+    /** 供电人 / Supplier */
+    readonly supplier: {
+      /** 名称 / Name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 用电人 / Customers */
+    readonly holders: readonly {
+      /** 名称 / Name */
+      readonly name: string
+      /** 证件类型 / Code type */
+      readonly codeTypeCode: '001' | '111' | '414' | '511' | '516' | '553'
+      /** 证件号码 / Code */
+      readonly code: string
+    }[]
+    /** 电压等级 / Voltage level */
+    readonly voltageLevel: '220V' | '380V' | '10kV' | '20kV' | '35kV' | '110kV' | '220kV'
+    /** 签署方式 / Sign method */
+    readonly signMethod: 'ELECTRONIC' | 'PAPER'
+    /** 电子签署服务 / Sign service */
+    readonly signService?: string
+    /** 合同文本摘要 / Digest of the text */
+    readonly textDigest?: string
+    /** 签署时间 / Signed at */
+    readonly signedAt: string
+    /** 有效期起始 / Valid from */
+    readonly validFrom: string
+    /** 有效期截止 / Valid to */
+    readonly validTo?: string
+    /** 状态 / Status */
+    readonly status: '01' | '04' | '05' | '99'
+    /** 状态时间 / Status time */
+    readonly statusTime: string
+    /** 原合同编号 / Previous contract */
+    readonly previousContractNo?: string
+    /** 合同文件 / Contract file */
+    readonly file?: {
+      /** 摘要 / Digest */
+      readonly digest: string
+      /** 字节数 / Bytes */
+      readonly bytes: number
+      /** 媒体类型 / Media type */
+      readonly mediaType: 'application/ofd' | 'application/pdf'
+      /** 副本有效期 / Copy expires at */
+      readonly copyExpiresAt: string
+    }
     /** 备注 / Remarks */
     readonly remarks?: string
   }
@@ -717,6 +1490,91 @@ export interface ContractDataByRef {
     /** 证书号或单元代码 / Certificate number or unit code */
     readonly property: string
   }
+  /** 公开信息 / Public disclosure */
+  readonly 'public-disclosure@1': {
+    /** 公开编号 / Disclosure number */
+    readonly disclosureNo: string
+    /** 版本 / Version */
+    readonly version: string
+    /** 公开键 / Disclosure key */
+    readonly disclosureKey: string
+    /** 类别 / Category */
+    readonly category: 'SERVICE_STANDARD' | 'PROCESS' | 'TIME_LIMIT' | 'STAGES' | 'MATERIALS' | 'FEE_CATALOGUE' | 'OPEN_CAPACITY' | 'CONSTRAINED' | 'APPROVAL_POLICY'
+    /** 标题 / Title */
+    readonly title: string
+    /** 发布单位 / Publisher */
+    readonly publisher: {
+      /** 单位名称 / Unit name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 公开时间 / Published at */
+    readonly publishedAt: string
+    /** 生效日期 / Valid from */
+    readonly validFrom: string
+    /** 失效日期 / Valid to */
+    readonly validTo?: string
+    /** 网址 / Address */
+    readonly url: string
+    /** 内容摘要 / Digest */
+    readonly contentDigest: string
+    /** 收费项目 / Fee items */
+    readonly feeItems?: readonly {
+      /** 序号 / Number */
+      readonly no: number
+      /** 名称 / Name */
+      readonly name: string
+      /** 计费单位 / Unit */
+      readonly unit: string
+      /** 标准（分） / Price */
+      readonly priceFen: number
+      /** 依据 / Basis */
+      readonly basis: string
+    }[]
+    /** 接入能力 / Capacities */
+    readonly capacities?: readonly {
+      /** 类别 / Kind */
+      readonly kind: 'SUBSTATION' | 'LINE' | 'TRANSFORMER_AREA'
+      /** 名称 / Name */
+      readonly name: string
+      /** 额定容量 / Rated */
+      readonly ratedKw: number
+      /** 可开放容量 / Available */
+      readonly availableKw: number
+      /** 受限 / Constrained */
+      readonly isConstrained: boolean
+      /** 截止日期 / As of */
+      readonly asOf: string
+    }[]
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 清除报告 / Purge report */
+  readonly 'purge-report@1': {
+    /** 报告编号 / Report */
+    readonly report: string
+    /** 销毁时间 / Destroyed at */
+    readonly destroyedAt: string
+    /** 数据密钥 / Data keys */
+    readonly keys: readonly {
+      /** 编号 / Key */
+      readonly key: number
+      /** 保存类别 / Retention */
+      readonly retention: 'query' | 'assertion' | 'precase' | 'delivered' | 'access' | 'archive'
+      /** 日期 / Period */
+      readonly period: string
+      /** 不可读数量 / Unreadable */
+      readonly unreadable: readonly {
+        /** 表 / Table */
+        readonly table: string
+        /** 数量 / Values */
+        readonly values: number
+      }[]
+    }[]
+  }
   /** 实人核验 / Real-person check */
   readonly 'real-person-check@1': {
     /** 公民身份号码 / Resident identity number */
@@ -756,9 +1614,244 @@ export interface ContractDataByRef {
     /** 状态 / Status */
     readonly status: '01' | '99'
   }
+  /** 对账报告 / Reconciliation report */
+  readonly 'reconciliation-report@1': {
+    /** 报告编号 / Report number */
+    readonly reportNo: string
+    /** 接收方 / Recipient */
+    readonly recipient: string
+    /** 日期 / Day */
+    readonly day: string
+    /** 生成时间 / Generated at */
+    readonly generatedAt: string
+    /** 各合同 / Contracts */
+    readonly contracts: readonly {
+      /** 合同 / Contract */
+      readonly contract: string
+      /** 发出 / Sent */
+      readonly sent: number
+      /** 被拒 / Refused */
+      readonly refused: number
+      /** 接收 / Received */
+      readonly received: number
+      /** 签收 / Acknowledged */
+      readonly acknowledged: number
+      /** 失败 / Dead */
+      readonly dead: number
+      /** 在途 / Open */
+      readonly open: number
+      /** 发出摘要 / Digest of sent */
+      readonly sentDigest: string
+      /** 接收摘要 / Digest of received */
+      readonly receivedDigest: string
+    }[]
+    /** 日志位置 / Up to */
+    readonly upTo?: number
+  }
+  /** 供电可靠性指标 / Reliability indicator */
+  readonly 'reliability-indicator@1': {
+    /** 指标编号 / Indicator number */
+    readonly indicatorNo: string
+    /** 接收方 / Recipient */
+    readonly recipient: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 地区类别 / Area class */
+    readonly areaClass: '中心区' | '市区' | '城镇' | '农村'
+    /** 年度 / Year */
+    readonly year: number
+    /** 年均停电时间 / Outage hours */
+    readonly outageHours: number
+    /** 上年停电时间 / Previous year */
+    readonly previousYearHours?: number
+    /** 同比压缩 / Drop */
+    readonly dropPercent?: number
+    /** 用户数 / Customers */
+    readonly customers: number
+    /** 未终 / Provisional */
+    readonly isProvisional: boolean
+    /** 统计截止 / As of */
+    readonly asOf: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 抢修进度 / Repair progress */
+  readonly 'repair-progress@1': {
+    /** 停电编号 / Outage id */
+    readonly poweroffId: string
+    /** 进度序号 / Progress number */
+    readonly progressNo: number
+    /** 抢修状态 / State */
+    readonly state: 'REPORTED' | 'DISPATCHED' | 'ARRIVED' | 'LOCATED' | 'REPAIRING' | 'REPAIRED'
+    /** 时间 / At */
+    readonly at: string
+    /** 预计送电时间 / Estimated restoration */
+    readonly estimatedRestoration?: string
+    /** 故障原因 / Cause */
+    readonly cause?: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 外力破坏 / Third-party damage */
+    readonly isThirdPartyDamage?: boolean
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
   /** 刷脸办电 / Resident bundle */
   readonly 'resident-bundle@1': {
     /** 认证编号 / Assertion id */
     readonly assertionId: string
+  }
+  /** 送电通知 / Restoration notice */
+  readonly 'restoration-notice@1': {
+    /** 停电编号 / Outage id */
+    readonly poweroffId: string
+    /** 送电状态 / Restoration */
+    readonly restoration: '01' | '02' | '03'
+    /** 告知时间 / Noticed at */
+    readonly noticedAt: string
+    /** 送电时间 / Restored at */
+    readonly restoredAt?: string
+    /** 未送范围 / Remaining area */
+    readonly remainingArea?: string
+    /** 预计送电时间 / Expected at */
+    readonly expectedAt?: string
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 已推送渠道 / Pushed by */
+    readonly pushedBy?: readonly ('WECHAT' | 'SMS' | 'APP')[]
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 服务评价 / Service evaluation */
+  readonly 'service-evaluation@1': {
+    /** 评价键 / Evaluation key */
+    readonly evaluationKey: string
+    /** 编号对照 / Aliases */
+    readonly aliases: readonly {
+      /** 编号体系 / Scheme */
+      readonly scheme: 'affair-no' | 'application-no' | 'investment-project-no'
+      /** 编号方 / Issuer */
+      readonly issuer: string
+      /** 编号值 / Number */
+      readonly number: string
+    }[]
+    /** 评价序号 / Evaluation number */
+    readonly evaluationNo: number
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 评价对象 / Subject */
+    readonly subject: 'APPROVAL' | 'UTILITY'
+    /** 满意度 / Satisfaction */
+    readonly satisfaction: 'VERY_SATISFIED' | 'SATISFIED' | 'BASICALLY_SATISFIED' | 'DISSATISFIED' | 'VERY_DISSATISFIED'
+    /** 分项评价 / Dimensions */
+    readonly dimensions?: {
+      /** 整体 / The whole */
+      readonly overall?: 'VERY_SATISFIED' | 'SATISFIED' | 'BASICALLY_SATISFIED' | 'DISSATISFIED' | 'VERY_DISSATISFIED'
+      /** 办事效率 / Efficiency */
+      readonly efficiency?: 'VERY_SATISFIED' | 'SATISFIED' | 'BASICALLY_SATISFIED' | 'DISSATISFIED' | 'VERY_DISSATISFIED'
+      /** 指南精确度 / Accuracy of the guide */
+      readonly guideAccuracy?: 'VERY_SATISFIED' | 'SATISFIED' | 'BASICALLY_SATISFIED' | 'DISSATISFIED' | 'VERY_DISSATISFIED'
+      /** 便捷度 / Convenience */
+      readonly convenience?: 'VERY_SATISFIED' | 'SATISFIED' | 'BASICALLY_SATISFIED' | 'DISSATISFIED' | 'VERY_DISSATISFIED'
+      /** 平台操作性 / Ease of the platform */
+      readonly platformOperability?: 'VERY_SATISFIED' | 'SATISFIED' | 'BASICALLY_SATISFIED' | 'DISSATISFIED' | 'VERY_DISSATISFIED'
+    }
+    /** 评价渠道 / Channel */
+    readonly channel: 'PC' | 'MOBILE' | 'QR' | 'COUNTER_TABLET' | 'PHONE' | 'SMS'
+    /** 评价标签 / Tags */
+    readonly tags?: readonly string[]
+    /** 评价文字 / Text */
+    readonly text?: string
+    /** 回访电话 / Callback phone */
+    readonly callbackPhone?: string
+    /** 评价时间 / Evaluated at */
+    readonly evaluatedAt: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 电价公告 / Tariff notice */
+  readonly 'tariff-notice@1': {
+    /** 公告编号 / Notice number */
+    readonly noticeNo: string
+    /** 标题 / Title */
+    readonly title: string
+    /** 文号 / Document number */
+    readonly documentNo: string
+    /** 发布单位 / Publisher */
+    readonly publisher: {
+      /** 单位名称 / Unit name */
+      readonly name: string
+      /** 统一社会信用代码 / Unified social credit code */
+      readonly uscc: string
+    }
+    /** 接收方 / Recipients */
+    readonly recipients: readonly string[]
+    /** 适用区划 / Divisions */
+    readonly divisions: readonly string[]
+    /** 公布日期 / Publish date */
+    readonly publishDate: string
+    /** 执行日期 / Effective date */
+    readonly effectiveDate: string
+    /** 截止日期 / Effective to */
+    readonly effectiveTo?: string
+    /** 用电类别 / Categories */
+    readonly categories: readonly ('RESIDENTIAL' | 'AGRICULTURAL' | 'COMMERCIAL_INDUSTRIAL')[]
+    /** 网址 / Address */
+    readonly url: string
+    /** 文件摘要 / Digest */
+    readonly contentDigest: string
+    /** 备注 / Remarks */
+    readonly remarks?: string
+  }
+  /** 违规线索移送 / Violation referral */
+  readonly 'violation-referral@1': {
+    /** 移送编号 / Referral number */
+    readonly referralNo: string
+    /** 步骤 / Step */
+    readonly step: 'REFERRAL' | 'FEEDBACK'
+    /** 接收方 / Recipient */
+    readonly recipient: string
+    /** 行为 / Kind */
+    readonly kind: 'UNSAFE_WORK' | 'RECKLESS_CONSTRUCTION' | 'ILLEGAL_USE'
+    /** 行政区划 / Division */
+    readonly divisionCode: string
+    /** 地点 / Place */
+    readonly place: string
+    /** 发现时间 / Found at */
+    readonly foundAt: string
+    /** 情况 / Description */
+    readonly description: string
+    /** 当事人 / Suspect */
+    readonly suspectName?: string
+    /** 当事单位统一社会信用代码 / Suspect USCC */
+    readonly suspectUscc?: string
+    /** 造成停电 / Caused an outage */
+    readonly hasCausedOutage: boolean
+    /** 停电编号 / Outage id */
+    readonly poweroffId?: string
+    /** 证据文件 / Evidence */
+    readonly evidence?: readonly {
+      /** 摘要 / Digest */
+      readonly digest: string
+      /** 字节数 / Bytes */
+      readonly bytes: number
+      /** 媒体类型 / Media type */
+      readonly mediaType: 'application/pdf' | 'image/png' | 'image/jpeg'
+      /** 副本有效期 / Copy expires at */
+      readonly copyExpiresAt: string
+    }[]
+    /** 处理结果 / Result */
+    readonly result?: {
+      /** 结果 / Kind */
+      readonly kind: 'PENALTY' | 'ORDER' | 'TRANSFERRED' | 'UNFOUNDED'
+      /** 文书号 / Document number */
+      readonly documentNo?: string
+      /** 决定时间 / Decided at */
+      readonly decidedAt: string
+      /** 说明 / Description */
+      readonly description?: string
+    }
+    /** 备注 / Remarks */
+    readonly remarks?: string
   }
 }
