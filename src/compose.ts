@@ -2,6 +2,7 @@ import path from 'node:path'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Pool } from 'pg'
 import type { Bus } from '#bus/bus.ts'
+import { readLedgerTasks } from '#cases/ledger-tasks.ts'
 import { caseProgress } from '#cases/progress.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import { loadContracts } from '#contracts/load.ts'
@@ -224,6 +225,7 @@ export function composeGateway(core: Core, publicUrl: () => string): OpenAPIHono
     ),
     caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
     jwks: core.keyRing.jwks,
+    ledgerTasks: readLedgerTasks(path.join(PROJECT_ROOT, 'seeds')),
     notReady: () => notReady(core),
     sourceAddress: createSourceAddress(config.trustedProxies),
     unproven: createSourceLimit(clock, config.unprovenPerSecond, config.unprovenBurst),

@@ -48,6 +48,10 @@ function createProgram(answer: Answer): Command {
   addGrants(program.command('grant').description('who may ask what, for which purpose'), answer)
   addSubjects(program.command('subject').description('people and companies that data is about'))
   addStandards(program.command('standard').description('dated limits of stages, time, approval and cost'), answer)
+  program
+    .command('ledger-tasks')
+    .description('the tasks of the ledger, and what answers each here, a JSON line each')
+    .action(async () => (await import('./ledger-tasks.ts')).listLedgerTasks())
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program

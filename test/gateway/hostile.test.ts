@@ -113,6 +113,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     pull: unused,
     caseProgress: unused,
     jwks: unused,
+    ledgerTasks: [],
     notReady: unused,
     sourceAddress: (remote) => remote,
     unproven: { take: () => true },
@@ -228,6 +229,7 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
       status: broken,
       pull: broken,
       caseProgress: broken,
+      ledgerTasks: [],
       jwks: () => {
         throw new Error(secret)
       },

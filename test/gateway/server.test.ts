@@ -201,6 +201,7 @@ withDatabase('the server on a port', (databaseUrl) => {
       pull: unused,
       caseProgress: unused,
       jwks: unused,
+      ledgerTasks: [],
       notReady: unused,
       sourceAddress: (remote) => remote,
       unproven: { take: () => true },

@@ -9,6 +9,7 @@ import { pushBatch } from './routes/batch.ts'
 import { pushExchange } from './routes/exchanges.ts'
 import { pullInbox } from './routes/inbox.ts'
 import { proveKey } from './routes/keys.ts'
+import { listLedgerTasks } from './routes/ledger-tasks.ts'
 import { publicRoutes } from './routes/public.ts'
 import { askQuery } from './routes/queries.ts'
 import { getCase, getExchange } from './routes/status.ts'
@@ -31,6 +32,7 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   pullInbox(app, deps)
   proveKey(app, deps)
   publicRoutes(app, deps)
+  listLedgerTasks(app, deps)
   app.openAPIRegistry.registerComponent('securitySchemes', 'request', {
     type: 'http',
     scheme: 'bearer',

@@ -1,3 +1,4 @@
+import type { LedgerTask } from '#cases/ledger-tasks.ts'
 import type { CaseProgress } from '#cases/progress.ts'
 import type { ContractSet } from '#contracts/contract.ts'
 import type { Pulled } from '#delivery/pull.ts'
@@ -27,6 +28,7 @@ export interface GatewayDeps {
   readonly pull: (asker: Proven, limit: number, waitSeconds: number, signal: AbortSignal) => Promise<Pulled[]>
   readonly caseProgress: (number: string, party: string) => Promise<CaseProgress[]>
   readonly jwks: () => object
+  readonly ledgerTasks: readonly LedgerTask[]
   /** What keeps this node from serving, empty when it is ready. */
   readonly notReady: () => Promise<readonly string[]>
   /** Where a request came from. */
