@@ -1,4 +1,6 @@
+import path from 'node:path'
 import type { OpenAPIHono } from '@hono/zod-openapi'
+import { readLedgerTasks } from '#cases/ledger-tasks.ts'
 import { caseProgress } from '#cases/progress.ts'
 import { createBoundedComparison } from '#contracts/compat/bounded.ts'
 import { validExamples } from '#contracts/examples.ts'
@@ -83,6 +85,7 @@ export function composeGateway(core: Core, publicUrl: () => string, looking?: Lo
     files: outageAwareDoor(composeFiles(core, (asker) => servedBy(register, asker, clock()))),
     caseProgress: outageAware((number: string, party: string) => caseProgress(db, number, party)),
     jwks: () => ({ keys: [...core.keyRing.jwks().keys, ...core.decryption.publicKeys.map(({ jwk }) => jwk)] }),
+    ledgerTasks: readLedgerTasks(path.join(PROJECT_ROOT, 'seeds')),
     notReady: () => notReady(core),
     sourceAddress: createSourceAddress(config.trustedProxies),
     unproven: createSourceLimit(steadyClock, config.unprovenPerSecond, config.unprovenBurst),

@@ -56,6 +56,10 @@ function createProgram(answer: Answer): Command {
   addStandards(program.command('standard').description('dated limits of stages, time, approval and cost'), answer)
   addUploads(program.command('file').description('files that parties upload and name in exchanges'))
   addVault(program.command('vault').description('encryption at rest: data keys, retention, rotation'))
+  program
+    .command('ledger-tasks')
+    .description('the tasks of the ledger, and what answers each here, a JSON line each')
+    .action(async () => (await import('./ledger-tasks.ts')).listLedgerTasks())
   addFiles(program, answer)
   addTokens(program.command('token').description('compact tokens'), answer)
   return program

@@ -124,6 +124,7 @@ function corpusGateway(recorded: RefusalRow[]) {
     contractParties: unused,
     compareSchemas: unused,
     jwks: unused,
+    ledgerTasks: [],
     notReady: unused,
     sourceAddress: (remote) => remote,
     unproven: { take: () => true },
@@ -245,6 +246,7 @@ withDatabase('a hub under hostile input', (databaseUrl) => {
       examplesOf: () => [],
       contractParties: unused,
       compareSchemas: broken,
+      ledgerTasks: [],
       jwks: () => {
         throw new Error(secret)
       },

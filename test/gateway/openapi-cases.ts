@@ -282,6 +282,7 @@ export const CASES: Readonly<Record<string, Cases>> = {
     200: (w) => w.hub.request('/health/ready'),
     503: (w) => whileCut(w, () => w.hub.request('/health/ready')),
   },
+  listLedgerTasks: { 200: (w) => w.hub.request('/v1/ledger-tasks') },
   listContracts: { 200: (w) => w.hub.request('/v1/contracts') },
   listContractVersions: {
     200: (w) => w.hub.request('/v1/contracts/approval-result'),

@@ -207,6 +207,7 @@ withDatabase('the server on a port', (databaseUrl) => {
       contractParties: unused,
       compareSchemas: unused,
       jwks: unused,
+      ledgerTasks: [],
       notReady: unused,
       sourceAddress: (remote) => remote,
       unproven: { take: () => true },

@@ -14,6 +14,7 @@ import { pushExchange } from './routes/exchanges.ts'
 import { getFile, putFile } from './routes/files.ts'
 import { pullInbox } from './routes/inbox.ts'
 import { proveKey } from './routes/keys.ts'
+import { listLedgerTasks } from './routes/ledger-tasks.ts'
 import { pushPlain } from './routes/plain.ts'
 import { publicRoutes } from './routes/public.ts'
 import { askQuery } from './routes/queries.ts'
@@ -48,6 +49,7 @@ export function createGateway(deps: GatewayDeps): OpenAPIHono {
   catalogueRoutes(app, deps)
   contractDocRoutes(app, deps)
   clientRoutes(app)
+  listLedgerTasks(app, deps)
   app.openAPIRegistry.registerComponent('securitySchemes', 'request', {
     type: 'http',
     scheme: 'bearer',

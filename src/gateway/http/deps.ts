@@ -1,3 +1,4 @@
+import type { LedgerTask } from '#cases/ledger-tasks.ts'
 import type { CaseProgress } from '#cases/progress.ts'
 import type { CompareRequest, Compatibility } from '#contracts/compat/verdict.ts'
 import type { Contract, ContractSet } from '#contracts/contract.ts'
@@ -56,6 +57,7 @@ export interface GatewayDeps {
   readonly files: FileDoor
   readonly caseProgress: (number: string, party: string) => Promise<CaseProgress[]>
   readonly jwks: () => object
+  readonly ledgerTasks: readonly LedgerTask[]
   /** What keeps this node from serving, empty when it is ready. */
   readonly notReady: () => Promise<readonly string[]>
   /** Where a request came from. */
