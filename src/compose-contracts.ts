@@ -21,6 +21,7 @@ export function reloadContracts(
     log({
       level: 'error',
       message: 'contracts not reloaded; the former ones stay in force',
+      error: result.error,
       fields: { code, faults: violations.length, digest: contracts.digest },
     })
     return false

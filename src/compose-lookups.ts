@@ -59,7 +59,7 @@ export async function openLookUps(
     transports.push(transport)
     sources.push(await openLookUpSource(directory, manifest, transport.send))
   }
-  requireServed(core.contracts, served)
+  core.contracts.require((set) => requireServed(set, served))
   const lookUps = createLookUps({
     clock,
     digest: digests.question,

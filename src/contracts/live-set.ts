@@ -11,11 +11,14 @@ export type Reloaded =
 export interface LiveContractSet extends ContractSet {
   /** Reads contracts and schemas again. Never throws. An exchange is judged by one set: its judgement is not interrupted. */
   readonly reload: () => Reloaded
+  /** Throws what the check throws on the set in force, and lets no later set come into force that fails it. */
+  readonly require: (check: (set: ContractSet) => void) => void
 }
 
 /** Throws `contract.set_invalid` with every fault, as `loadContracts`. */
 export function openContracts(rootDir: string): LiveContractSet {
   let current = loadContracts(rootDir)
+  const checks: ((set: ContractSet) => void)[] = []
   return {
     get: (ref) => current.get(ref),
     list: () => current.list(),
@@ -26,12 +29,17 @@ export function openContracts(rootDir: string): LiveContractSet {
     reload() {
       try {
         const next = loadContracts(rootDir)
+        for (const check of checks) check(next)
         const kind = next.digest === current.digest ? 'unchanged' : 'changed'
         if (kind === 'changed') current = next
         return { kind, digest: current.digest, contracts: current.list().length }
       } catch (error) {
         return { kind: 'failed', error: asHubError(error) }
       }
+    },
+    require(check) {
+      check(current)
+      checks.push(check)
     },
   }
 }

@@ -58,6 +58,18 @@ test('a faulty reload keeps the former set whole, and logs and counts every faul
   expect(live.get('delivery-ack@1')?.maxAgeSeconds).toBe(6 * 86_400)
 })
 
+test('a set that fails what this process requires of it does not come into force', () => {
+  const live = openContracts(root)
+  const requireWeek = (set: { get(ref: string): { maxAgeSeconds: number } | undefined }): void => {
+    if (set.get('delivery-ack@1')?.maxAgeSeconds !== 7 * 86_400) throw new HubError('connector.invalid')
+  }
+  live.require(requireWeek)
+  edit('contracts/delivery-ack.yaml', 'maxAge: P7D', 'maxAge: P6D')
+  expect(live.reload()).toMatchObject({ kind: 'failed', error: { code: 'connector.invalid' } })
+  expect(live.get('delivery-ack@1')?.maxAgeSeconds).toBe(7 * 86_400)
+  expect(() => openContracts(root).require(requireWeek)).toThrow(HubError)
+})
+
 test('a folder that cannot be read fails the reload, not the process', () => {
   const live = openContracts(root)
   rmSync(join(root, 'contracts'), { recursive: true })

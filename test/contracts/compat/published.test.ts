@@ -11,8 +11,9 @@ const versionsOf = (name: string): string[] =>
     .filter((file) => /^\d+\.\d+\.\d+\.json$/.test(file))
     .toSorted(byVersion)
 
+const folders = readdirSync(SCHEMAS, { withFileTypes: true }).filter((entry) => entry.isDirectory())
 /** Each version with the one before it of the same major. */
-const pairs = readdirSync(SCHEMAS).flatMap((name) => {
+const pairs = folders.flatMap(({ name }) => {
   const versions = versionsOf(name)
   return versions.slice(1).flatMap((next, i) => {
     const earlier = versions[i] ?? ''

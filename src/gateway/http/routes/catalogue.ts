@@ -109,5 +109,12 @@ export function catalogueRoutes(app: OpenAPIHono, { contracts, hubId }: GatewayD
     const { name: folder, file } = c.req.valid('param')
     return asSchema(contracts.schema(`${folder}/${file}`)) as never
   })
-  app.get('/asyncapi.json', (c) => c.json(asyncApiDocument(contracts.list(), hubId)))
+  // Made once for a set of contracts: it holds all their schemas, and anybody may ask.
+  let asyncApi: { readonly digest: string; readonly text: string } | undefined
+  app.get('/asyncapi.json', (c) => {
+    if (asyncApi?.digest !== contracts.digest) {
+      asyncApi = { digest: contracts.digest, text: JSON.stringify(asyncApiDocument(contracts.list(), hubId)) }
+    }
+    return c.body(asyncApi.text, 200, { 'content-type': 'application/json' })
+  })
 }
