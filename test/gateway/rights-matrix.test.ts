@@ -92,10 +92,11 @@ const OPERATION_IDS: Readonly<Record<string, string>> = {
   compare: 'compareSchemas',
   validate: 'validateData',
 }
-/** Nothing of a party: contracts, clients, keys, time, health. */
+/** Nothing of a party: contracts, ledger, clients, keys, time, health. */
 const OPEN_TO_ALL = [
   ...['getClient', 'getJwks', 'getLive', 'getReady', 'getSchema', 'getTime'],
-  ...['listClients', 'listContracts'],
+  ...['getContract', 'getContractFormatPage', 'getContractPage', 'getSchemaFile'],
+  ...['listClients', 'listContractPages', 'listContracts', 'listContractVersions', 'listLedgerTasks'],
 ]
 
 const COMPANY = '91150402MADEM002XN'
