@@ -73,7 +73,7 @@ export interface FetchableFile {
 /**
  * The file of this digest that the asker has a right to: as sender or principal of an exchange that names it, as one
  * of its recipients (or for one of them), or by an answered query that gave it the field in which the file is named: for
- * as long as the grant and the consent are in force that the query rested on, because this gives away anew.
+ * as long as the grant, the mandate and the consent are in force that the query rested on: this gives away anew.
  */
 export async function findFetchable(
   db: Db,
@@ -88,7 +88,11 @@ export async function findFetchable(
       n.iss = ${asker} OR n.obo = ${asker}
       OR EXISTS (SELECT FROM delivery d WHERE d.exchange = n.exchange AND d.recipient = ANY (${recipients}::text[]))
       OR EXISTS (SELECT FROM access_record a JOIN access_grant g ON g.id = a.access_grant
+        JOIN party p ON p.id = g.party AND p.status = 'active'
         WHERE a.documents @> ARRAY[n.exchange] AND a.iss = ${asker}
+          AND (g.party = a.iss OR EXISTS (SELECT FROM mandate m
+            WHERE m.agent = a.iss AND m.principal = g.party AND m.contract = a.contract
+              AND m.valid_from <= now() AND coalesce(m.valid_to > now(), true)))
           AND a.fields && ARRAY[n.field, split_part(e.contract, '@', 1) || '.' || n.field]
           AND g.valid_from <= now() AND coalesce(g.valid_to > now(), true)
           AND (a.consent_ref IS NULL OR ${CONSENT_IN_FORCE})))

@@ -245,6 +245,26 @@ withDatabase('fetching a file', (databaseUrl) => {
       expect((await download(hub, utility, digest)).status).toBe(200)
     })
 
+    test('an agent may as long as it may ask for its principal', async () => {
+      const { db, register } = hub.core
+      await sql`INSERT INTO mandate (agent, principal, contract, valid_from)
+        VALUES (${stranger.id}, ${utility.id}, 'business-licence-query@1', '2026-01-01')`.execute(db)
+      await register.refresh()
+      const answer = await stranger.ask({ ...question(['copy']), obo: utility.id })
+      expect(answer.status, answer.text).toBe(200)
+      const setStatus = (status: string) =>
+        sql`UPDATE party SET status = ${status} WHERE id = ${utility.id}`.execute(db)
+      const told = async (): Promise<number> => (await download(hub, stranger, digest)).status
+      expect(await told()).toBe(200)
+      await setStatus('suspended')
+      expect(await told()).toBe(404)
+      await setStatus('active')
+      expect(await told()).toBe(200)
+      await sql`DELETE FROM mandate WHERE agent = ${stranger.id}`.execute(db)
+      expect(await told()).toBe(404)
+      await register.refresh()
+    })
+
     test('nor once the consent is withdrawn', async () => {
       const { db } = hub.core
       await sql`DELETE FROM access_record WHERE documents && ARRAY(SELECT exchange FROM file_naming n JOIN file f ON f.id = n.file
