@@ -204,5 +204,5 @@ type Outcome = 'accepted' | 'replayed' | 'answered' | 'refused' | 'failed'
 /** A refusal is the sender's to mend, a failure is ours or that of a system that we asked. */
 function outcomeOf(outcome: Judged['outcome']): Outcome {
   if (outcome === 'accepted' || outcome === 'replayed' || outcome === 'answered') return outcome
-  return /^(?:hub|peer)\./.test(outcome) ? 'failed' : 'refused'
+  return /^(?:hub|peer|vault)\./.test(outcome) ? 'failed' : 'refused'
 }

@@ -315,6 +315,17 @@ describe('when something does not answer', () => {
     expect(asked).toBe(1)
   })
 
+  test.each([
+    ['hub.busy', 'failed'],
+    ['vault.key_unavailable', 'failed'],
+    ['right.missing', 'refused'],
+  ] as const)('%s is counted as %s', async (code, outcome) => {
+    const metrics = createMetrics(sources())
+    metrics.exchangeJudged({ party: 'p', contract: 'c@1', outcome: code, door: 'http', seconds: 0.1 })
+    const now = samples(await metrics.render())
+    expect(now.get(`dianqiao_exchanges_total{contract="c@1",party="p",outcome="${outcome}"}`)).toBe(1)
+  })
+
   test('a first error counts as an increase', async () => {
     const metrics = createMetrics(sources())
     metrics.loopStarted('relay')
