@@ -72,7 +72,7 @@ export const appKeyEvidence = (exchange: string, out: string | undefined): Promi
   withKeys(async (db, config, log) => {
     const found = /^[0-9a-f-]{36}$/.test(exchange) ? await findExchange(db, exchange) : undefined
     const { of } = found === undefined ? {} : readClaims('receipt+jwt', parseCompact(found.receipt, 65_536).claims)
-    const row = of?.bodyDigest && (await findPlainEvidence(db, of.iss, of.jti, of.bodyDigest))
+    const row = of?.bodyDigest && (await findPlainEvidence(db, { ...of, bodyDigest: of.bodyDigest }))
     if (!row) throw new HubError('exchange.not_found')
     const vault = await openConfiguredVault(config, db, systemClock, log)
     const request = vault.open(row.request)

@@ -58,6 +58,7 @@ async function acceptOrRefuse(deps: AcceptPlainDeps, request: PlainRequest, prog
     await deps.keepEvidence({
       iss: party.id,
       jti: signed.requestId,
+      contract: contract.ref,
       bodyDigest,
       appKey: appKey.id,
       request: deps.vault.seal(contract.retention, writeEvidence(request)),

@@ -50,6 +50,7 @@ export async function pruneNonces(db: Db, keepSeconds: number): Promise<number> 
 export interface PlainEvidenceRow {
   readonly iss: string
   readonly jti: string
+  readonly contract: string
   readonly bodyDigest: string
   readonly appKey: string
   /** Sealed: the request as it arrived, in the form of message/http (RFC 9112 §10.1). */
@@ -57,22 +58,20 @@ export interface PlainEvidenceRow {
   readonly receivedAtMs: number
 }
 
-/** The first request with these bytes stands. */
+/** The first request with these bytes under a contract stands. */
 export async function insertPlainEvidence(db: Db, row: PlainEvidenceRow): Promise<void> {
   await sql`
-    INSERT INTO plain_evidence (iss, jti, body_digest, app_key, request, received_at)
-    VALUES (${row.iss}, ${row.jti}, ${row.bodyDigest}, ${row.appKey}, ${row.request}, ${new Date(row.receivedAtMs)})
+    INSERT INTO plain_evidence (iss, jti, contract, body_digest, app_key, request, received_at)
+    VALUES (${row.iss}, ${row.jti}, ${row.contract}, ${row.bodyDigest}, ${row.appKey}, ${row.request}, ${new Date(row.receivedAtMs)})
     ON CONFLICT DO NOTHING`.execute(db)
 }
 
 export async function findPlainEvidence(
   db: Db,
-  iss: string,
-  jti: string,
-  bodyDigest: string,
+  { iss, jti, contract, bodyDigest }: Pick<PlainEvidenceRow, 'iss' | 'jti' | 'contract' | 'bodyDigest'>,
 ): Promise<{ readonly app_key: string; readonly request: Buffer; readonly received_at: Date } | undefined> {
   const { rows } = await sql<{ app_key: string; request: Buffer; received_at: Date }>`
     SELECT app_key, request, received_at FROM plain_evidence
-    WHERE iss = ${iss} AND jti = ${jti} AND body_digest = ${bodyDigest}`.execute(db)
+    WHERE iss = ${iss} AND jti = ${jti} AND contract = ${contract} AND body_digest = ${bodyDigest}`.execute(db)
   return rows[0]
 }

@@ -9,7 +9,7 @@ import { KEEP_NONCES_SECONDS } from '#exchange/prove-plain.ts'
 import { verifyDelivery } from '#exchange/verify-delivery.ts'
 import { type RunningServer, startServer } from '#gateway/http/server.ts'
 import { endAppKey } from '#parties/app-keys.ts'
-import { pruneNonces } from '#store/app-key-queries.ts'
+import { findPlainEvidence, insertPlainEvidence, pruneNonces } from '#store/app-key-queries.ts'
 import { findExchange } from '#store/exchange-queries.ts'
 import { withDatabase } from '../support/database.ts'
 import { type Answer, at, HUB_URL, openTestHub, type TestHub } from '../support/hub.ts'
@@ -134,6 +134,18 @@ withDatabase('POST /v1/plain/{contract}', (databaseUrl) => {
         )
       }
     })
+  })
+
+  test('what came of the same bytes under another contract does not stand in its place', async () => {
+    const { db } = hub.core
+    const row = (contract: string) => ({
+      ...{ iss: NINGCHENG, jti: 'request-0001', contract, bodyDigest: digestOf('{}') },
+      ...{ appKey: key.id, request: Buffer.from(contract), receivedAtMs: Date.now() },
+    })
+    for (const contract of [RESULT, 'approval-result@2']) await insertPlainEvidence(db, row(contract))
+    for (const contract of [RESULT, 'approval-result@2']) {
+      expect((await findPlainEvidence(db, row(contract)))?.request.toString()).toBe(contract)
+    }
   })
 
   test('the raw request and its MAC are kept, sealed, and the MAC can be made again', async () => {

@@ -27,13 +27,14 @@ const STATEMENTS = [
      used_at timestamptz NOT NULL DEFAULT now(),
      PRIMARY KEY (app_key, nonce))`,
   `CREATE INDEX plain_nonce_by_time ON plain_nonce (used_at)`,
-  // By the bytes as well: what never became an exchange must not stand in the place of what did.
+  // By contract and bytes as well: what never became an exchange must not stand in the place of what did.
   `CREATE TABLE plain_evidence (
      iss text NOT NULL,
      jti text NOT NULL,
+     contract text NOT NULL,
      body_digest text NOT NULL,
      app_key text NOT NULL,
      request bytea NOT NULL,
      received_at timestamptz NOT NULL,
-     PRIMARY KEY (iss, jti, body_digest))`,
+     PRIMARY KEY (iss, jti, contract, body_digest))`,
 ]
