@@ -17,6 +17,7 @@ import { BUDGET_MS, OPEN_MS, startTestLookUps, type TestLookUps } from '../suppo
 const HELD = '91150402MADEM002XN'
 const FED = '91150102MADEM0011F'
 const NOT_HELD = '91150105MADEM0089T'
+const HEARD_OF = '91150429MADEM0046M'
 const PERSON = { idNumber: '150402198512310023', name: '示例居民甲' }
 const STRANGER = '150102199001010019'
 
@@ -277,31 +278,37 @@ withDatabase('live look-ups', (databaseUrl) => {
     expect(disclosed.at(-1)?.documents).toEqual([])
   })
 
-  test('who looked a document up is told when its issuer suspends it, with the digest of what it got', async () => {
-    await accepted(authority, licence(FED))
-    const jti = randomUUID()
-    const got = await claimsOf(await ask(FED, { jti }))
-    expect(at(got, 'documents', 0)).toMatchObject({ proof: 'issuer', verdict: 'valid' })
-    const statusTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z')
-    await accepted(authority, licence(FED, { status: '02', statusTime }))
-    const feed = (): Promise<number> =>
-      statusFeedStep({
-        ...hub.core,
-        hubId: 'dianqiao',
-        ...logReader(hub.core.vault, hub.core.log),
-        acceptOwn: async (token) => {
-          expect((await hub.core.acceptOwn(token)).kind).not.toBe('refused')
-        },
-      })
-    while ((await feed()) > 0);
-    const { rows } = await sql<{ token: Buffer }>`
+  test.each([
+    ['that the hub holds', FED, true],
+    ['of which the hub hears now', HEARD_OF, false],
+  ])(
+    'who looked a document up %s is told when its issuer suspends it, with the digest of what it got',
+    async (_, uscc, isHeld) => {
+      if (isHeld) await accepted(authority, licence(uscc))
+      const jti = randomUUID()
+      const got = await claimsOf(await ask(uscc, { jti }))
+      expect(at(got, 'documents', 0)).toMatchObject({ proof: 'issuer', verdict: 'valid' })
+      const statusTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z')
+      await accepted(authority, licence(uscc, { status: '02', statusTime }))
+      const feed = (): Promise<number> =>
+        statusFeedStep({
+          ...hub.core,
+          hubId: 'dianqiao',
+          ...logReader(hub.core.vault, hub.core.log),
+          acceptOwn: async (token) => {
+            expect((await hub.core.acceptOwn(token)).kind).not.toBe('refused')
+          },
+        })
+      while ((await feed()) > 0);
+      const { rows } = await sql<{ token: Buffer }>`
       SELECT token FROM exchange WHERE contract = 'document-status@1'`.execute(hub.core.db)
-    const notices = rows.map(({ token }) => claimsIn(hub.core.vault.open(token).toString('latin1')))
-    const told = notices.flatMap((notice) => at(notice, 'data', 'queries') as unknown as JsonObject[])
-    expect(told.filter((one) => one['jti'] === jti)).toEqual([
-      { jti, caseNo: expect.any(String) as string, originalDigest: at(got, 'documents', 0, 'originalDigest') },
-    ])
-  })
+      const notices = rows.map(({ token }) => claimsIn(hub.core.vault.open(token).toString('latin1')))
+      const told = notices.flatMap((notice) => at(notice, 'data', 'queries') as unknown as JsonObject[])
+      expect(told.filter((one) => one['jti'] === jti)).toEqual([
+        { jti, caseNo: expect.any(String) as string, originalDigest: at(got, 'documents', 0, 'originalDigest') },
+      ])
+    },
+  )
 
   const claimsIn = (token: string): JsonObject =>
     JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as JsonObject

@@ -54,9 +54,12 @@ const STATEMENTS = [
    BEGIN
      INSERT INTO document_change (contract, identifier, kind, exchange, old_exchange, old_status, status, status_at)
      VALUES (NEW.contract, NEW.identifier, CASE WHEN NEW.status = OLD.status THEN 'VERSION' ELSE 'STATUS' END,
-       NEW.exchange, OLD.exchange, OLD.status, NEW.status, NEW.status_at);
+       NEW.exchange, OLD.exchange, coalesce(OLD.status, 'ACTIVE'), NEW.status, NEW.status_at);
      RETURN NULL;
    END $$`,
   `CREATE TRIGGER document_changed AFTER UPDATE ON document
      FOR EACH ROW WHEN (NEW.exchange <> OLD.exchange) EXECUTE FUNCTION document_changed()`,
+  // One that comes for the first time, and is not in force, may have been looked up elsewhere while it was.
+  `CREATE TRIGGER document_came AFTER INSERT ON document
+     FOR EACH ROW WHEN (NEW.status <> 'ACTIVE') EXECUTE FUNCTION document_changed()`,
 ]
