@@ -32,8 +32,10 @@ export interface DocumentFound<Token = string> {
   readonly accepted_at: string
   readonly exchange: string
   readonly issuer: string
-  /** Sealed in the store. */
-  readonly token: Token
+  /** Sealed in the store; null of a row of a load, which has its own data (JSON) and the token's digest instead. */
+  readonly token: Token | null
+  readonly data: Token | null
+  readonly token_digest: string | null
   /** Another document takes its place; what its issuer says of it later counts more. */
   readonly replaced: boolean
   readonly disputed?: readonly DisputedField[] | null
@@ -90,7 +92,8 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
         SELECT coalesce(jsonb_agg(f), '[]') AS documents FROM (
           SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.identifier, d.version,
             d.status_at, e.accepted_at, d.exchange, coalesce(e.obo, e.iss) AS issuer,
-            encode(e.token, 'hex') AS token, EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
+            CASE WHEN d.data IS NULL THEN encode(e.token, 'hex') END AS token, encode(d.data, 'hex') AS data,
+            d.token_digest, EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
               AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced,
             ${openDisputesOf(sql`d.contract`, sql`d.identifier`)} AS disputed
           FROM document d JOIN exchange e ON e.id = d.exchange
@@ -104,15 +107,16 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
     return {
       caseId: row?.case_id ?? undefined,
       subjectKeys: row?.subject_keys ?? [],
-      openedBy: row?.opened_by ? fromHex(row.opened_by) : undefined,
+      openedBy: row?.opened_by ? { ...row.opened_by, token: Buffer.from(row.opened_by.token, 'hex') } : undefined,
       documents: row?.documents.map((found) => found.map(fromHex)) ?? wanted.map(() => []),
     }
   })
 }
 
-const fromHex = <Found extends { readonly token: string }>(found: Found): Omit<Found, 'token'> & { token: Buffer } => ({
+const fromHex = (found: DocumentFound): DocumentFound<Buffer> => ({
   ...found,
-  token: Buffer.from(found.token, 'hex'),
+  token: found.token === null ? null : Buffer.from(found.token, 'hex'),
+  data: found.data === null ? null : Buffer.from(found.data, 'hex'),
 })
 
 export interface AccessRow<Token = string> {
@@ -135,7 +139,7 @@ export interface AccessRow<Token = string> {
   readonly day: string
   readonly fields: readonly string[]
   readonly documents: readonly string[]
-  /** Documents that no exchange brought: looked up in a foreign system. */
+  /** Documents that no exchange brought alone: looked up in a foreign system, or a row of a load. */
   readonly lookUps: readonly LookUpRow[]
   /** Sealed in the store. */
   readonly token: Token
@@ -149,6 +153,8 @@ export interface LookUpRow {
   /** What all its versions share. */
   readonly identifier: string
   readonly originalDigest: string
+  /** The load that it is a row of. */
+  readonly exchange: string | undefined
 }
 
 export type CapScope = 'party' | 'operator' | 'subject' | 'guesses'
@@ -190,12 +196,12 @@ export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[])
     WITH asked AS MATERIALIZED (SELECT ${parameter}::jsonb AS rows),
     judged AS MATERIALIZED (SELECT r.n, r.outcome FROM asked, record_accesses(asked.rows) r),
     looked_up AS (
-      INSERT INTO access_look_up (iss, jti, provider, document, identifier, original_digest)
-      SELECT r.value->>'iss', r.value->>'jti', x.provider, x.document, x.identifier, x.original_digest
+      INSERT INTO access_look_up (iss, jti, provider, document, identifier, original_digest, exchange)
+      SELECT r.value->>'iss', r.value->>'jti', x.provider, x.document, x.identifier, x.original_digest, x.exchange
       FROM judged CROSS JOIN asked
       JOIN jsonb_array_elements(asked.rows) WITH ORDINALITY r ON r.ordinality = judged.n + 1
       CROSS JOIN LATERAL jsonb_to_recordset(r.value->'look_ups')
-        AS x(provider text, document text, identifier text, original_digest text)
+        AS x(provider text, document text, identifier text, original_digest text, exchange uuid)
       WHERE judged.outcome = 'recorded')
     SELECT n, outcome FROM judged ORDER BY n`.execute(db)
   return outcomes.map(({ outcome }) => outcome)
