@@ -4,10 +4,60 @@ import type { Db } from '../db.ts'
 /**
  * Initial loads: documents that came as rows of one exchange, and the signed refusal of its other rows, which answers a
  * repetition together with the receipt. `log_commit` of 0003, 0008 and 0010 with these columns.
+ *
+ * `record_accesses` raises all counters and writes all records in two statements, in the order in which
+ * `record_accesses_singly`, what it was until now, locks them. Only when one of them does not fit (a cap that is reached,
+ * a (iss, jti) that was used before, a consent that was withdrawn) is it all undone, and that finds out row by row.
  */
 export async function up(db: Db): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db)
 }
+
+const RECORD_ACCESSES = `
+CREATE FUNCTION record_accesses(rows jsonb) RETURNS TABLE (n int, outcome text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  recorded int;
+BEGIN
+  WITH wanted AS MATERIALIZED (
+    SELECT c.under, (r->>'day')::date AS day, c.scope, c.name, min(c.cap) AS cap,
+      (count(*) FILTER (WHERE c.counts))::int AS more, bool_and(c.counts) AS all_count
+    FROM jsonb_array_elements(rows) r
+    CROSS JOIN LATERAL jsonb_to_recordset(r->'caps') AS c(under text, scope text, name text, cap int, counts boolean)
+    GROUP BY 1, 2, 3, 4
+  ), counted AS (
+    INSERT INTO grant_usage AS u (access_grant, day, scope, name, used)
+    SELECT under, day, scope, name, more FROM wanted ORDER BY 1, 2, 3, 4
+    ON CONFLICT (access_grant, day, scope, name) DO UPDATE SET used = u.used + excluded.used
+    RETURNING u.access_grant, u.day, u.scope, u.name, u.used
+  )
+  SELECT 1 INTO recorded FROM counted c
+  JOIN wanted w ON w.under = c.access_grant AND w.day = c.day AND w.scope = c.scope AND w.name = c.name
+  WHERE c.used > w.cap OR (c.used = w.cap AND NOT w.all_count) LIMIT 1;
+  IF FOUND THEN RAISE EXCEPTION USING ERRCODE = 'DQ001'; END IF;
+
+  INSERT INTO access_record (iss, jti, contract, subject_key, case_id, purpose, legal_basis, item, operator,
+    access_grant, fields, documents, token, answer_digest, answered_at, consent_issuer, consent_ref, session)
+  SELECT x.iss, x.jti, x.contract, x.subject_key, x.case_id, x.purpose, x.legal_basis, x.item, x.operator,
+    x."grant", x.fields, x.documents, decode(x.token, 'base64'), x.answer_digest, x.answered_at, x.consent_issuer,
+    x.consent_ref, x.session
+  FROM jsonb_to_recordset(rows) AS x(iss text, jti text, contract text, subject_key text, case_id uuid, purpose text,
+    legal_basis text, item text, operator text, "grant" text, fields text[], documents uuid[], token text,
+    answer_digest text, answered_at timestamptz, consent_issuer text, consent_ref text, session text)
+  ORDER BY x.iss, x.jti
+  ON CONFLICT (iss, jti) DO NOTHING;
+  GET DIAGNOSTICS recorded = ROW_COUNT;
+
+  -- The last statement, so that it sees every withdrawal that was committed while this one waited for a counter.
+  IF recorded < jsonb_array_length(rows) OR EXISTS (
+    SELECT FROM jsonb_array_elements(rows) r
+    WHERE r->>'consent_ref' IS NOT NULL
+      AND consent_withdrawn_at(r->>'consent_issuer', r->>'consent_ref') IS NOT NULL
+  ) THEN RAISE EXCEPTION USING ERRCODE = 'DQ001'; END IF;
+  RETURN QUERY SELECT i, 'recorded' FROM generate_series(0, jsonb_array_length(rows) - 1) AS i;
+EXCEPTION WHEN SQLSTATE 'DQ001' THEN
+  RETURN QUERY SELECT * FROM record_accesses_singly(rows);
+END $$`
 
 const LOG_COMMIT = `
 CREATE FUNCTION log_commit(
@@ -95,6 +145,10 @@ BEGIN
 END $$`
 
 const STATEMENTS = [
+  `ALTER FUNCTION record_accesses RENAME TO record_accesses_singly`,
+  // Counters begin anew each day: a plan that was kept from when there were few would read all of them for each row.
+  `ALTER FUNCTION record_accesses_singly SET enable_seqscan = off`,
+  RECORD_ACCESSES,
   `ALTER TABLE replay ADD COLUMN refusal text`,
   // All three null: the exchange's own data is the document. Sealed like a token.
   `ALTER TABLE document
