@@ -34,8 +34,8 @@ import { notReady } from './compose-health.ts'
 import { metricsToken } from './compose-metrics.ts'
 import { openedDocuments, sealedAccesses } from './compose-vault.ts'
 
-/** Queries are looked up and recorded many at once. */
-const BATCHES = { lanes: 2, maxItems: 128, isItemsFault: (error: unknown) => !isStoreOutage(error) }
+/** Queries are looked up and recorded many at once. One lane: a second would wait for the first at the counters of the caps. */
+const BATCHES = { lanes: 1, maxItems: 128, isItemsFault: (error: unknown) => !isStoreOutage(error) }
 
 /** The HTTP edge over a core. Without `looking` no foreign system is asked. */
 export function composeGateway(core: Core, publicUrl: () => string, looking?: Looking): OpenAPIHono {

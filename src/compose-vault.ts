@@ -12,6 +12,7 @@ import {
   type AccessRow,
   type CaseDocuments,
   type CaseQuestion,
+  type DocumentFound,
   findCaseDocuments,
   recordAccesses,
 } from '#store/document-queries.ts'
@@ -87,15 +88,14 @@ export async function openedDocuments(
   vault: Vault,
   questions: readonly CaseQuestion[],
 ): Promise<CaseDocuments[]> {
-  const opened = <Sealed extends { readonly token: Buffer }>(
-    one: Sealed,
-  ): Omit<Sealed, 'token'> & { token: string } => ({
-    ...one,
-    token: vault.open(one.token).toString('latin1'),
+  const opened = (found: DocumentFound<Buffer>): DocumentFound => ({
+    ...found,
+    token: found.token && vault.open(found.token).toString('latin1'),
+    data: found.data && vault.open(found.data).toString('utf8'),
   })
   return (await findCaseDocuments(db, questions)).map(({ openedBy, documents, ...found }) => ({
     ...found,
-    openedBy: openedBy && opened(openedBy),
+    openedBy: openedBy && { ...openedBy, token: vault.open(openedBy.token).toString('latin1') },
     documents: documents.map((list) => list.map(opened)),
   }))
 }

@@ -9,7 +9,7 @@ import { withAmendments } from '#exchange/judge-amendments.ts'
 import { withNamings } from '#exchange/naming.ts'
 import { createPartyLimits, type PartyLimits } from '#exchange/party-limits.ts'
 import type { PlainRequest } from '#exchange/prove-plain.ts'
-import { createRefuse, type Refuse } from '#exchange/refuse.ts'
+import { createRefuse, createSignRefusal, type Refuse } from '#exchange/refuse.ts'
 import type { BusReader } from '#gateway/metric-gauges.ts'
 import type { Metrics } from '#gateway/metrics.ts'
 import { statusOf } from '#gateway/problem.ts'
@@ -118,6 +118,7 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
   const acceptDeps: AcceptDeps = {
     ...common,
     refuse,
+    signRefusal: createSignRefusal({ ...common, statusOf }),
     committer: withAmendments({ db, vault, contracts }, writer.committer),
     findReplay: (iss, jti) => findReplay(db, iss, jti),
     knownHead: writer.knownHead,

@@ -437,6 +437,13 @@ export interface ContractDataByRef {
     /** 户号 / Account */
     readonly accountNo: string
   }
+  /** 营业执照批量装载 / Business licence load */
+  readonly 'business-licence-load@1': {
+    /** 装载批号 / Load id */
+    readonly loadId: string
+    /** 行 / Rows */
+    readonly rows: readonly { readonly [member: string]: unknown }[]
+  }
   /** 营业执照查询 / Business licence query */
   readonly 'business-licence-query@1': {
     /** 统一社会信用代码 / Unified social credit code */

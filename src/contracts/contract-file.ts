@@ -12,6 +12,7 @@ import type {
   Dataset,
   DocumentPointers,
   Idempotency,
+  LoadedRows,
   OpensCase,
   Provider,
   RoutingTarget,
@@ -65,6 +66,7 @@ export interface ContractFile {
   readonly document?: DocumentPointers
   readonly dataset?: Dataset
   readonly answers?: AnswersSource
+  readonly rows?: LoadedRows
   readonly retention?: RetentionClass
   readonly files?: CarriedFiles
   readonly legalBasis: Contract['legalBasis']
@@ -162,7 +164,7 @@ function readDuration(file: string, at: string, text: string, faults: Violation[
 
 /** Every pointer into the data, with its place in the contract file. */
 function dataPointers(source: ContractFile): [at: string, pointer: string][] {
-  const { opensCase, document, answers } = source
+  const { opensCase, document, answers, rows } = source
   const found: [string, string | undefined][] = [
     ['/sub', source.sub],
     ['/caseNo', source.caseNo],
@@ -170,6 +172,7 @@ function dataPointers(source: ContractFile): [at: string, pointer: string][] {
     ['/idempotency/revision', source.idempotency?.by === 'business-key' ? source.idempotency.revision : undefined],
     ['/opensCase/supplyDivision', opensCase?.supplyDivision],
     ['/answers/subject/code', answers?.subject?.code],
+    ['/rows/list', rows?.list],
   ]
   source.aliases.forEach((alias, i) => {
     found.push([`/aliases/${i}`, 'list' in alias ? alias.list : alias.number])

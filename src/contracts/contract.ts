@@ -108,6 +108,13 @@ export interface Dataset {
   }
 }
 
+/** An initial load: a list in the data whose rows are each data of a document contract. */
+export interface LoadedRows {
+  readonly list: string
+  /** `name@major`. */
+  readonly contract: string
+}
+
 /** What a query asks for. */
 export interface Answers {
   /**
@@ -198,6 +205,7 @@ export interface Contract {
   readonly document?: DocumentPointers
   readonly dataset?: Dataset
   readonly answers?: Answers
+  readonly rows?: LoadedRows
   /** How long what is exchanged under it is kept. */
   readonly retention: RetentionClass
   /** Whether any property of its schema carries `x-privacy`: then it is not on a broker in the clear. */

@@ -8,6 +8,7 @@ import { answerFaults } from './answers.ts'
 import type { Contract, ContractSet } from './contract.ts'
 import { buildContract, type ContractFile, parseYaml } from './contract-file.ts'
 import { sensitiveAnswerFaults } from './personal-data.ts'
+import { rowFaults } from './rows.ts'
 import { FORMAT_SCHEMA, fileFault, readSchemas } from './schema-files.ts'
 import { compileSchema, explainErrors } from './validate.ts'
 
@@ -73,9 +74,12 @@ export function readSources(rootDir: string): LoadedSources {
     }
     contracts.set(built.contract.ref, built.contract)
   }
-  for (const [file, { answers }] of files) {
-    if (answers === undefined) continue
-    faults.push(...answerFaults(file, answers, contracts), ...sensitiveAnswerFaults(file, answers, contracts))
+  for (const [file, source] of files) {
+    const { answers } = source
+    if (answers !== undefined) {
+      faults.push(...answerFaults(file, answers, contracts), ...sensitiveAnswerFaults(file, answers, contracts))
+    }
+    faults.push(...rowFaults(file, source, contracts))
   }
   return { contracts: [...contracts.values()], files, schemas, faults }
 }

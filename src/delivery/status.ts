@@ -11,6 +11,8 @@ export interface ExchangeStatus {
   readonly origin: string
   readonly acceptedAt: string
   readonly receipt: string
+  /** The signed refusal of a load's rows that were not good. */
+  readonly refusal: string | null
   readonly deliveries: readonly {
     readonly delivery: string
     readonly recipient: string | null
@@ -41,6 +43,7 @@ export async function exchangeStatus(db: Db, id: string, party: string): Promise
     origin: found.origin,
     acceptedAt: found.accepted_at.toISOString(),
     receipt: found.receipt,
+    refusal: found.refusal,
     deliveries: deliveries.map(withState).map((row) => ({
       delivery: row.id,
       recipient: row.recipient,

@@ -21,20 +21,34 @@ export interface KnownDocument {
   readonly disputed?: readonly DisputedField[] | null | undefined
   /** The exchange that brought it; undefined for one that was looked up. */
   readonly exchange: string | undefined
+  /** Whether it is the only one that its exchange brought; the others came as rows of a load. */
+  readonly isAlone: boolean
 }
 
+type ClaimsOf = (token: string) => JsonObject
+
 /** One that an exchange brought. */
-export const heldDocument = (claimsOf: (token: string) => JsonObject, row: DocumentFound): KnownDocument => ({
-  data: claimsOf(row.token)['data'] as JsonObject,
+export const heldDocument = (claimsOf: ClaimsOf, row: DocumentFound): KnownDocument => ({
+  ...originalOf(claimsOf, row),
   issuer: row.issuer,
   identifier: row.identifier,
-  originalDigest: sha256Digest(row.token),
   status: row.status,
   validTo: row.valid_to,
   replaced: row.replaced,
   disputed: row.disputed,
   exchange: row.exchange,
 })
+
+/** What it says, and the digest of the token that brought it: alone, or as a row of a load. */
+function originalOf(
+  claimsOf: ClaimsOf,
+  { token, data, token_digest }: DocumentFound,
+): Pick<KnownDocument, 'data' | 'originalDigest' | 'isAlone'> {
+  // The database holds one of the two: `data` and the digest of a row, or else the token.
+  if (data !== null) return { data: JSON.parse(data) as JsonObject, originalDigest: token_digest ?? '', isAlone: false }
+  const alone = token ?? ''
+  return { data: claimsOf(alone)['data'] as JsonObject, originalDigest: sha256Digest(alone), isAlone: true }
+}
 
 /** One that was looked up; `issuer` is the party whose data it is. */
 export const foundDocument = (
@@ -52,4 +66,5 @@ export const foundDocument = (
   replaced: false,
   disputed,
   exchange: undefined,
+  isAlone: true,
 })

@@ -127,7 +127,7 @@ async function answer(
     grant: grant.id,
     caps: [...counted.caps, ...guesses(!extracts.some(({ documents }) => documents.length > 0))],
     fields,
-    documents: extracts.flatMap(({ known }) => known.flatMap(({ exchange }) => exchange ?? [])),
+    documents: extracts.flatMap(broughtIn),
     lookUps: extracts.flatMap(lookedUpIn),
     token: proven.token.text,
     answerDigest: sha256Digest(signed),
@@ -193,11 +193,21 @@ function applicantsOf({ contracts, claimsOf }: QueryDeps, { openedBy }: Occasion
   )
 }
 
-/** What of a part no exchange brought. */
+/** The exchanges that brought a document of a part, and nothing else. */
+const broughtIn = ({ known }: PartExtract): string[] =>
+  known.flatMap(({ exchange, isAlone }) => (isAlone ? (exchange ?? []) : []))
+
+/** What of a part no exchange brought alone. */
 const lookedUpIn = ({ verdict: { document }, known }: PartExtract): AccessRow['lookUps'] =>
   known
-    .filter(({ exchange }) => exchange === undefined)
-    .map(({ issuer, identifier, originalDigest }) => ({ provider: issuer, document, identifier, originalDigest }))
+    .filter(({ exchange, isAlone }) => exchange === undefined || !isAlone)
+    .map(({ issuer: provider, ...one }) => ({
+      provider,
+      document,
+      identifier: one.identifier,
+      originalDigest: one.originalDigest,
+      exchange: one.exchange,
+    }))
 
 interface Answered {
   readonly claims: QueryClaims

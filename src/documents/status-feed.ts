@@ -1,10 +1,11 @@
-import type { ContractSet } from '#contracts/contract.ts'
+import type { Contract, ContractSet } from '#contracts/contract.ts'
 import { documentIdentity } from '#contracts/formats.ts'
 import { sendEach } from '#exchange/notices.ts'
+import { refusedRows } from '#exchange/rows.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
 import { type Clock, numericDate } from '#kernel/clock.ts'
 import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
-import { atPointer, type Json, type JsonObject } from '#kernel/json.ts'
+import { atPointer, isJsonObject, type Json, type JsonObject } from '#kernel/json.ts'
 import { advanceCursor, type LogEntry } from '#store/cursor.ts'
 import type { Db } from '#store/db.ts'
 import {
@@ -18,6 +19,7 @@ import {
   noteLateFetches,
   type Replacement,
   receiptsOf,
+  refusalsOf,
   type StatusChange,
 } from '#store/document-change-queries.ts'
 import { parseCompact } from '#trust/compact.ts'
@@ -29,6 +31,7 @@ const STATUS_FEED_CURSOR = 'document-status'
 const STATUS_CONTRACT = 'document-status@1'
 
 const STEP = 500
+const STEP_BYTES = 16 * 1024 * 1024
 const NOTICES_PER_STEP = 200
 /** Of queries and of deliveries each. */
 const MAX_WAYS = 50
@@ -60,12 +63,20 @@ export interface StatusFeedDeps {
  */
 export async function statusFeedStep(deps: StatusFeedDeps): Promise<number> {
   const { db, fault = NO_FAULT } = deps
-  const contracts = deps.contracts.list().flatMap(({ ref, document }) => (document === undefined ? [] : [ref]))
-  const passed = await advanceCursor(db, STATUS_FEED_CURSOR, { limit: STEP, contracts }, async (tx, entries) => {
+  const contracts = deps.contracts
+    .list()
+    .filter(({ document, rows }) => document !== undefined || rows !== undefined)
+    .map(({ ref }) => ref)
+  const step = { limit: STEP, maxBytes: STEP_BYTES, contracts }
+  const passed = await advanceCursor(db, STATUS_FEED_CURSOR, step, async (tx, entries) => {
     if (entries.length === 0) return
+    const refusals = await refusalsOf(
+      tx,
+      entries.filter(({ contract }) => deps.contracts.get(contract)?.rows).map(({ exchange }) => exchange),
+    )
     await insertReplacements(
       tx,
-      entries.flatMap((entry) => replacementIn(deps, entry)),
+      entries.flatMap((entry) => replacementsIn(deps, entry, refusals.get(entry.exchange))),
     )
     const changes = await noteChanges(
       tx,
@@ -78,23 +89,41 @@ export async function statusFeedStep(deps: StatusFeedDeps): Promise<number> {
   return passed + (await sendNotices(deps))
 }
 
-/** The document that an entry says to replace; a newer version that names the one before it replaces nothing else. */
-function replacementIn({ contracts, claimsOf, onUnreadable }: StatusFeedDeps, entry: LogEntry): Replacement[] {
-  const pointers = contracts.get(entry.contract)?.document
-  if (pointers?.replaces === undefined) return []
-  let data: JsonObject
+/** The documents that an entry says to replace; `refusal`: of the rows of a load that were not good. */
+function replacementsIn(
+  { contracts, claimsOf, onUnreadable }: StatusFeedDeps,
+  entry: LogEntry,
+  refusal: string | undefined,
+): Replacement[] {
+  const contract = contracts.get(entry.contract)
+  const brought = contract?.rows === undefined ? contract : contracts.get(contract.rows.contract)
+  if (brought?.document?.replaces === undefined) return []
   try {
-    data = claimsOf(entry.token)['data'] as JsonObject
+    const data = claimsOf(entry.token)['data'] as JsonObject
+    const documents = contract?.rows === undefined ? [data] : goodRows(data, contract.rows.list, refusal)
+    return documents.flatMap((one) => replacementIn(brought, one, entry.exchange) ?? [])
   } catch (error) {
     onUnreadable(entry, error)
     return []
   }
-  const replaced = textAt(data, pointers.replaces)
-  const own = textAt(data, pointers.identifier)
-  if (replaced === undefined || own === undefined) return []
+}
+
+/** A newer version that names the one before it replaces nothing else. */
+function replacementIn({ ref, document }: Contract, data: JsonObject, exchange: string): Replacement | undefined {
+  if (document?.replaces === undefined) return undefined
+  const replaced = textAt(data, document.replaces)
+  const own = textAt(data, document.identifier)
+  if (replaced === undefined || own === undefined) return undefined
   const [identifier, replacement] = [documentIdentity(replaced), documentIdentity(own)]
-  if (identifier === replacement) return []
-  return [{ contract: entry.contract, identifier, replacement, exchange: entry.exchange }]
+  return identifier === replacement ? undefined : { contract: ref, identifier, replacement, exchange }
+}
+
+function goodRows(data: JsonObject, list: string, refusal: string | undefined): JsonObject[] {
+  const rows = atPointer(data, list)
+  const refused = refusal === undefined ? [] : refusedRows(list, parseCompact(refusal, MAX_REFUSAL_BYTES).claims)
+  return (Array.isArray(rows) ? rows : []).filter(
+    (row, n): row is JsonObject => isJsonObject(row) && !refused.includes(n),
+  )
 }
 
 async function sendNotices(deps: StatusFeedDeps): Promise<number> {
@@ -121,6 +150,8 @@ async function sendNotice(deps: StatusFeedDeps, notice: DueNotice): Promise<void
 }
 
 const MAX_RECEIPT_BYTES = 65_536
+/** Up to a thousand violations. */
+const MAX_REFUSAL_BYTES = 4 * 1024 * 1024
 
 /** The digest of the original is what its receipt says, which is never purged. */
 function digestIn(receipt: string): Json {

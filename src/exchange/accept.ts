@@ -19,10 +19,11 @@ import { type Observe, observed } from './judged.ts'
 import { namedFiles } from './named-files.ts'
 import type { PartyLimits } from './party-limits.ts'
 import type { PartyRegister } from './party-register.ts'
-import { planDeliveries, projectDocument } from './plan.ts'
+import { planDeliveries } from './plan.ts'
 import { type Progress, type Proven, proveParty, type Sender, senderOf } from './prove.ts'
-import type { Refuse, Refused } from './refuse.ts'
+import type { Refuse, Refused, SignRefusal } from './refuse.ts'
 import { checkBinding, checkRight } from './rights.ts'
+import { documentsOf } from './rows.ts'
 
 export interface AcceptDeps {
   readonly hubId: string
@@ -36,15 +37,14 @@ export interface AcceptDeps {
   readonly committer: Committer
   readonly findReplay: (iss: string, jti: string) => Promise<ReplayRow | undefined>
   readonly refuse: Refuse
+  readonly signRefusal: SignRefusal
   /** The log head as this node knows it: every position it will get is greater. */
   readonly knownHead: () => number
   readonly observe?: Observe
 }
 
 /** A signed receipt for what is durable, or a refusal: signed once the token was read whole. */
-export type Acceptance =
-  | { readonly kind: 'accepted'; readonly exchange: string; readonly receipt: string; readonly replayed: boolean }
-  | Refused
+export type Acceptance = ({ readonly kind: 'accepted' } & Committed) | Refused
 
 /**
  * How a token came by the Kafka door: into which party's topic, and when the broker appended it. Freshness is judged
@@ -198,6 +198,7 @@ export interface Judged {
 export function rowOf(deps: AcceptDeps, { token, sender, claims, contract, ...judged }: Judged): ExchangeRow {
   const { nowMs, arrivedAtMs, bodyDigest } = judged
   const id = newExchangeId(nowMs)
+  const { documents, refused } = documentsOf({ ...deps, contract, token, claims, nowMs })
   const contentDigest = deps.digests.content(claims)
   const { iss, jti } = claims
   const of = { iss, jti, contract: contract.ref, tokenDigest: token.digest, contentDigest }
@@ -227,18 +228,17 @@ export function rowOf(deps: AcceptDeps, { token, sender, claims, contract, ...ju
     token: deps.vault.seal(contract.retention, token.text),
     receipt,
     deliveries: planDeliveries(contract, claims, deps.digests, deps.register, nowMs),
-    document: projectDocument(contract, claims, deps.digests),
     files: namedFiles(contract, claims.data, nowMs),
     amendment: amendmentIn(deps.contracts, contract, claims),
+    documents,
+    refusal:
+      refused === undefined
+        ? undefined
+        : deps.signRefusal(refused, { digest: bodyDigest ?? token.digest, claims: { iss } }, nowMs),
   }
 }
 
-const toAcceptance = ({ exchange, receipt, replayed }: Committed): Acceptance => ({
-  kind: 'accepted',
-  exchange,
-  receipt,
-  replayed,
-})
+const toAcceptance = (committed: Committed): Acceptance => ({ kind: 'accepted', ...committed })
 
 /**
  * The replay look-up precedes every refusal of a token whose claims were read: the same content answers the original
@@ -254,5 +254,6 @@ async function findOriginal(deps: AcceptDeps, claims: ExchangeClaims): Promise<A
   }
   if (seen === undefined) return undefined
   if (seen.content_digest !== deps.digests.content(claims)) return 'conflict'
-  return { kind: 'accepted', exchange: seen.exchange, receipt: seen.receipt, replayed: true }
+  const { exchange, receipt, refusal } = seen
+  return toAcceptance({ exchange, receipt, refusal: refusal ?? undefined, replayed: true })
 }

@@ -8,6 +8,8 @@ import { createPendingQueue, type Pending, type PendingQueue, type QueueBounds }
 export interface Committed {
   readonly exchange: string
   readonly receipt: string
+  /** Of a load's rows that were refused. */
+  readonly refusal: string | undefined
   readonly replayed: boolean
 }
 
@@ -134,9 +136,9 @@ function settle(queue: PendingQueue, batch: readonly Pending[], outcomes: readon
       for (const each of [pending, ...followers]) answerSeen(each, outcome)
       continue
     }
-    const { id, receipt, contentDigest } = pending.row
-    pending.resolve({ exchange: id, receipt, replayed: false })
-    for (const follower of followers) answerSeen(follower, { exchange: id, receipt, contentDigest })
+    const { id, receipt, refusal, contentDigest } = pending.row
+    pending.resolve({ exchange: id, receipt, refusal, replayed: false })
+    for (const follower of followers) answerSeen(follower, { exchange: id, receipt, refusal, contentDigest })
   }
 }
 
@@ -150,12 +152,9 @@ function fail(queue: PendingQueue, pending: Pending, error: HubError): void {
   }
 }
 
-function answerSeen(
-  pending: Pending,
-  seen: { readonly exchange: string; readonly receipt: string; readonly contentDigest: string },
-): void {
-  const { exchange, receipt, contentDigest } = seen
-  if (pending.row.contentDigest === contentDigest) pending.resolve({ exchange, receipt, replayed: true })
+function answerSeen(pending: Pending, seen: Omit<Committed, 'replayed'> & { readonly contentDigest: string }): void {
+  const { exchange, receipt, refusal, contentDigest } = seen
+  if (pending.row.contentDigest === contentDigest) pending.resolve({ exchange, receipt, refusal, replayed: true })
   else pending.reject(new HubError('exchange.conflict'))
 }
 

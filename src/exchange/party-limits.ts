@@ -16,8 +16,11 @@ export interface PartyLimits {
   enter(party: Party): () => void
 }
 
-/** An allowance unused for so long is full. */
-const BURST_SECONDS = 10
+/**
+ * An allowance unused for so long is full. What was saved up passes at the pace of the hub, so for about so long a party
+ * can take the others' share, and their latency is then that of a hub that is full.
+ */
+const BURST_SECONDS = 2
 /** Refusals come in stretches, so that what follows in one batch is not let in before what was refused. */
 const STRETCH_MS = 100
 

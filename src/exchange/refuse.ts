@@ -1,8 +1,9 @@
 import { type Clock, numericDate } from '#kernel/clock.ts'
 import type { HubErrorCode } from '#kernel/error-codes.ts'
-import { HubError } from '#kernel/errors.ts'
+import { HubError, type Violation } from '#kernel/errors.ts'
 import { isPartyId, uuidv7 } from '#kernel/ids.ts'
 import type { RefusalRow } from '#store/exchange-queries.ts'
+import type { CompactToken } from '#trust/compact.ts'
 import type { Signer } from '#trust/sign.ts'
 import type { Progress } from './prove.ts'
 
@@ -26,25 +27,38 @@ export interface Refused {
 
 export type Refuse = (error: HubError, progress: Progress) => Promise<Refused>
 
+/** A `refusal+jwt` about a token that passed the strict parse. */
+export type SignRefusal = (error: HubError, token: Pick<CompactToken, 'digest' | 'claims'>, nowMs: number) => string
+
+export const createSignRefusal =
+  ({ hubId, signer, statusOf }: Pick<RefuseDeps, 'hubId' | 'signer' | 'statusOf'>): SignRefusal =>
+  (error, token, nowMs) => {
+    const { iss } = token.claims
+    return signer.sign('refusal+jwt', {
+      iss: hubId,
+      aud: isPartyId(iss) ? iss : 'unknown',
+      iat: numericDate(nowMs),
+      jti: uuidv7(nowMs),
+      of: { tokenDigest: token.digest },
+      problem: { code: error.code, status: statusOf(error.code), violations: wellFormed(error.violations) },
+    })
+  }
+
+/** A sender's own name that was cut inside a character would be no JSON for PostgreSQL, nor for a strict reader. */
+const wellFormed = (violations: readonly Violation[]): readonly Violation[] =>
+  violations.map((one) => ({ ...one, pointer: one.pointer.toWellFormed() }))
+
 /**
  * Signs a refusal for what passed the strict parse and records it when the signature proved a party. A refusal that
  * cannot be recorded is `hub.store_unavailable`: evidence first.
  */
 export function createRefuse(deps: RefuseDeps): Refuse {
+  const signRefusal = createSignRefusal(deps)
   return async (error, { token, party }) => {
     if (token === undefined) return { kind: 'refused', error, proven: false, refusal: undefined }
     const nowMs = deps.clock()
-    const { iss, jti, contract } = token.claims
-    // A sender's own name that was cut inside a character would be no JSON for PostgreSQL, nor for a strict reader.
-    const violations = error.violations.map((one) => ({ ...one, pointer: one.pointer.toWellFormed() }))
-    const refusal = deps.signer.sign('refusal+jwt', {
-      iss: deps.hubId,
-      aud: isPartyId(iss) ? iss : 'unknown',
-      iat: numericDate(nowMs),
-      jti: uuidv7(nowMs),
-      of: { tokenDigest: token.digest },
-      problem: { code: error.code, status: deps.statusOf(error.code), violations },
-    })
+    const { jti, contract } = token.claims
+    const refusal = signRefusal(error, token, nowMs)
     if (party !== undefined) {
       const row: RefusalRow = {
         id: uuidv7(nowMs),
@@ -54,7 +68,7 @@ export function createRefuse(deps: RefuseDeps): Refuse {
         tokenDigest: token.digest,
         code: error.code,
         decidedBy: error.decidedBy,
-        violations: violations.map(({ pointer, rule }) => ({ pointer, rule })),
+        violations: wellFormed(error.violations).map(({ pointer, rule }) => ({ pointer, rule })),
         refusedAtMs: nowMs,
       }
       try {

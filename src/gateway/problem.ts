@@ -37,6 +37,7 @@ const STATUS = {
   'contract.kind_wrong': 422,
   'contract.claim_mismatch': 422,
   'contract.schema_violated': 422,
+  'contract.rows_refused': 422,
   'contract.rule_violated': 422,
   'contract.set_invalid': 500,
   'exchange.conflict': 409,

@@ -48,8 +48,8 @@ export function createBatcher<I, O>(
   return (item) => {
     const one = { ...Promise.withResolvers<O>(), item }
     waiting.push(one)
-    // What comes in the same turn goes along.
-    queueMicrotask(start)
+    // What comes in the same turn of the event loop goes along.
+    setImmediate(start)
     return one.promise
   }
 }

@@ -254,6 +254,13 @@ export const ERROR_CODES = Object.freeze({
     '按 violations 指出的规则修正；jti 未被占用，可沿用',
     'Correct what the named rule asks for; the jti is not used up',
   ),
+  'contract.rows_refused': text(
+    false,
+    '有行未通过检验，被逐行退回',
+    'Rows did not pass and were refused one by one',
+    '按 violations 的指针修正这些行，另以新的 jti 重发；其余行已受理，不必重发',
+    'Correct the rows that the pointers name and send them again under a new jti; the others were accepted and need no resending',
+  ),
   'contract.set_invalid': text(
     false,
     '合同或模式文件有误',

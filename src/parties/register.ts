@@ -63,14 +63,13 @@ export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> 
     key: (kid) => current().keys.get(kid),
     appKey: (id) => current().appKeys.get(id),
     hasMandate: (agent, principal, contract, atMs) =>
-      current().mandates.some(
-        (row) =>
-          row.agent === agent && row.principal === principal && row.contract === contract && isValidAt(row, atMs),
+      (current().mandates.get(`${agent} ${contract}`) ?? []).some(
+        (row) => row.principal === principal && isValidAt(row, atMs),
       ),
     actsFor: (agent, contract, atMs) => [
       agent,
-      ...current()
-        .mandates.filter((row) => row.agent === agent && row.contract === contract && isValidAt(row, atMs))
+      ...(current().mandates.get(`${agent} ${contract}`) ?? [])
+        .filter((row) => isValidAt(row, atMs))
         .map((row) => row.principal),
     ],
     grants: (party, contract) => current().grants.get(`${party} ${contract}`) ?? [],
@@ -91,7 +90,8 @@ interface Picture {
   readonly keys: ReadonlyMap<string, RegisteredKey>
   readonly encryptionKeys: ReadonlyMap<string, EncryptionKey>
   readonly appKeys: ReadonlyMap<string, RegisteredAppKey>
-  readonly mandates: readonly MandateRow[]
+  /** By `<agent> <contract>`. */
+  readonly mandates: ReadonlyMap<string, readonly MandateRow[]>
   /** By `<party> <contract>`. */
   readonly grants: ReadonlyMap<string, readonly Grant[]>
   readonly areas: readonly UtilityAreaRow[]
@@ -136,7 +136,7 @@ function index(rows: RegisterRows): Picture {
     ),
     encryptionKeys: new Map(rows.encryptionKeys.map((row) => [row.party, importEncryptionJwk(row.public_jwk)])),
     appKeys: new Map(rows.appKeys.map((row) => [row.id, appKeyOf(row)])),
-    mandates: rows.mandates,
+    mandates: Map.groupBy(rows.mandates, (row) => `${row.agent} ${row.contract}`),
     grants: new Map(
       [...Map.groupBy(rows.grants, (row) => `${row.party} ${row.contract}`)].map(([of, group]) => [
         of,

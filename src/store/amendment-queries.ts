@@ -159,8 +159,10 @@ export async function findVersionChange(
     UNION ALL
     SELECT ${FIRST_VERSION} FROM named n JOIN document d ON d.exchange = n.id
     WHERE d.contract = ${contract} AND d.identifier = ${identifier} AND ${original}::uuid IS NULL
-      AND NOT EXISTS (SELECT FROM document_change c WHERE c.exchange = n.id)
-      AND EXISTS (SELECT FROM access_look_up l WHERE l.document = d.contract AND l.identifier = d.identifier)
+      AND NOT EXISTS (SELECT FROM document_change c
+        WHERE c.exchange = n.id AND c.contract = d.contract AND c.identifier = d.identifier)
+      AND EXISTS (SELECT FROM access_look_up l
+        WHERE l.document = d.contract AND l.identifier = d.identifier AND l.exchange IS NULL)
     LIMIT 1`.execute(db)
   return rows[0]?.id
 }

@@ -18,6 +18,8 @@ interface Step {
   readonly limit: number
   /** Only entries under these contracts are handed over; the cursor still passes the others. */
   readonly contracts?: readonly string[]
+  /** Of the entries that are handed over; one is always read, however large it is. */
+  readonly maxBytes?: number
   /** The furthest position this reader may go to (it follows another reader), default the head of the log. */
   readonly upTo?: number
 }
@@ -55,8 +57,9 @@ export async function advanceCursorIn(
   const from = await lockCursor(tx, name)
   if (from === undefined) return 0
   const head = await logHead(tx)
-  const to = Math.min(from + step.limit, head, step.upTo ?? head)
-  if (to <= from) return 0
+  const furthest = Math.min(from + step.limit, head, step.upTo ?? head)
+  if (furthest <= from) return 0
+  const to = step.maxBytes === undefined ? furthest : await fitting(tx, from, furthest, step.maxBytes, step.contracts)
   await apply(tx, await entriesBetween(tx, from, to, step.contracts), from, to)
   await sql`UPDATE log_cursor SET pos = ${to}, moved_at = now() WHERE name = ${name}`.execute(tx)
   return to - from
@@ -88,12 +91,31 @@ export async function cursorPosition(db: Db, name: string): Promise<number> {
   return rows[0]?.pos ?? 0
 }
 
+const wantedOf = (contracts: readonly string[] | undefined) =>
+  contracts === undefined ? sql`` : sql`AND e.contract = ANY (${contracts})`
+
+/** The last position whose tokens still fit. Their lengths are known without reading them. */
+async function fitting(
+  tx: Tx,
+  from: number,
+  to: number,
+  maxBytes: number,
+  contracts: readonly string[] | undefined,
+): Promise<number> {
+  const { rows } = await sql<{ pos: number }>`
+    SELECT coalesce(min(t.pos) FILTER (WHERE t.total > ${maxBytes} AND t.rank > 1) - 1, ${to})::float8 AS pos
+    FROM (SELECT l.pos, sum(octet_length(e.token)) OVER w AS total, row_number() OVER w AS rank
+      FROM log l JOIN exchange e ON e.id = l.exchange
+      WHERE l.pos > ${from} AND l.pos <= ${to} ${wantedOf(contracts)}
+      WINDOW w AS (ORDER BY l.pos)) t`.execute(tx)
+  return rows[0]?.pos ?? to
+}
+
 async function entriesBetween(tx: Tx, from: number, to: number, contracts?: readonly string[]): Promise<LogEntry[]> {
-  const wanted = contracts === undefined ? sql`` : sql`AND e.contract = ANY (${contracts})`
   const { rows } = await sql<LogEntry>`
     SELECT l.pos::float8 AS pos, l.exchange, e.iss, e.obo, e.contract, e.order_key, e.token, e.accepted_at
     FROM log l JOIN exchange e ON e.id = l.exchange
-    WHERE l.pos > ${from} AND l.pos <= ${to} ${wanted}
+    WHERE l.pos > ${from} AND l.pos <= ${to} ${wantedOf(contracts)}
     ORDER BY l.pos`.execute(tx)
   return rows
 }

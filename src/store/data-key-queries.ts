@@ -67,6 +67,7 @@ export async function isDayInUse(db: Db, period: string, settledAfter: Date): Pr
 /** Every column that holds sealed values. */
 export const COUNTED_COLUMNS = Object.freeze({
   ...SEALED_COLUMNS,
+  document: ['data'],
   plain_evidence: ['request'],
   file_chunk: ['sealed'],
 }) satisfies Readonly<Record<string, readonly string[]>>

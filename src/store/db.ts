@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
 import { HubError } from '#kernel/errors.ts'
+import { preparingPool } from './prepared.ts'
 
 /** The store's handle. Queries are written as typed `sql` templates, so the schema type stays open. */
 export type Db = Kysely<unknown>
@@ -40,7 +41,7 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
 }
 
 export function openDb(url: string, options: PoolOptions): Db {
-  return new Kysely<unknown>({ dialect: new PostgresDialect({ pool: openPool(url, options) }) })
+  return new Kysely<unknown>({ dialect: new PostgresDialect({ pool: preparingPool(openPool(url, options)) }) })
 }
 
 /** For what goes through whole tables: migrations, and what follows them. */

@@ -43,6 +43,11 @@ export interface Disclosure {
   readonly answerDigest: string
 }
 
+/** Documents that a query was answered with and that were rows of a load: they are known by what they are. */
+const rowsOfLoads = sql`
+  SELECT l.id, l.iss, l.jti, l.exchange, l.document, d.holder_keys FROM access_look_up l
+  JOIN document d ON d.contract = l.document AND d.identifier = l.identifier WHERE l.exchange IS NOT NULL`
+
 /**
  * Queries that disclosed something about a subject, the oldest first: those about it, with everything that they were
  * answered with, and those about others that were answered with a document that it holds too, with that alone.
@@ -53,16 +58,24 @@ export async function disclosuresOf(db: Db, { keys, held }: SubjectKnown): Promi
       a.legal_basis AS "legalBasis", a.item, a.operator, c.case_no AS "caseNo", a.session, a.consent_ref AS "consentRef",
       a.fields, d.documents,
       ARRAY(SELECT jsonb_build_object('provider', l.provider, 'originalDigest', l.original_digest)
-        FROM access_look_up l WHERE l.iss = a.iss AND l.jti = a.jti AND a.subject_key = ANY (${keys})
+        FROM access_look_up l
+        WHERE l.iss = a.iss AND l.jti = a.jti AND l.exchange IS NULL AND a.subject_key = ANY (${keys})
         ORDER BY l.id) AS "lookUps",
       a.answer_digest AS "answerDigest"
     FROM access_record a LEFT JOIN case_file c ON c.id = a.case_id LEFT JOIN access_grant g ON g.id = a.access_grant
-    CROSS JOIN LATERAL (SELECT ARRAY(SELECT jsonb_build_object('exchange', e.id, 'document', e.contract, 'fields', ARRAY(
-          SELECT f.name FROM unnest(a.fields) WITH ORDINALITY AS f(name, n)
-          WHERE strpos(f.name, '.') = 0 OR split_part(f.name, '.', 1) = split_part(e.contract, '@', 1) ORDER BY f.n))
-        FROM unnest(a.documents) WITH ORDINALITY AS x(exchange, n) JOIN exchange e ON e.id = x.exchange
-        WHERE a.subject_key = ANY (${keys}) OR x.exchange = ANY (${held}::uuid[]) ORDER BY x.n) AS documents) d
+    CROSS JOIN LATERAL (SELECT ARRAY(SELECT jsonb_build_object('exchange', x.exchange, 'document', x.document, 'fields',
+          ARRAY(SELECT f.name FROM unnest(a.fields) WITH ORDINALITY AS f(name, n)
+            WHERE strpos(f.name, '.') = 0 OR split_part(f.name, '.', 1) = split_part(x.document, '@', 1) ORDER BY f.n))
+        FROM (
+          SELECT e.id AS exchange, e.contract AS document, o.n
+          FROM unnest(a.documents) WITH ORDINALITY AS o(exchange, n) JOIN exchange e ON e.id = o.exchange
+          WHERE a.subject_key = ANY (${keys}) OR o.exchange = ANY (${held}::uuid[])
+          UNION ALL
+          SELECT r.exchange, r.document, cardinality(a.documents) + r.id FROM (${rowsOfLoads}) r
+          WHERE r.iss = a.iss AND r.jti = a.jti AND (a.subject_key = ANY (${keys}) OR r.holder_keys && ${keys})
+        ) x ORDER BY x.n) AS documents) d
     WHERE a.subject_key = ANY (${keys}) OR a.documents && ${held}::uuid[]
+      OR (a.iss, a.jti) IN (SELECT r.iss, r.jti FROM (${rowsOfLoads}) r WHERE r.holder_keys && ${keys})
     ORDER BY a.answered_at, a.iss, a.jti`.execute(db)
   return rows
 }

@@ -65,7 +65,8 @@ export async function noteLateFetches(db: Db, afterMs: number): Promise<number> 
 /**
  * For whom an agent asked is who is told, by the grant that was used; every version before the change counts. What was
  * looked up in a foreign system counts as well: it is known by the identifier that all versions share. Of a correction
- * those are told too to whom an earlier version was delivered, except whom the correction itself goes to.
+ * those are told too to whom an earlier version was delivered, except whom the correction itself goes to. A row of a load
+ * is known by its identifier too, because who fetched another row of it has nothing to do with this one.
  */
 async function insertNotices(tx: Tx, changes: readonly string[]): Promise<void> {
   if (changes.length === 0) return
@@ -89,9 +90,10 @@ async function insertNotices(tx: Tx, changes: readonly string[]): Promise<void> 
           FROM access_record h CROSS JOIN LATERAL unnest(h.documents) AS x(exchange)
           WHERE h.documents && v.exchanges AND x.exchange = ANY (v.exchanges)
           UNION ALL
-          SELECT h.iss, h.jti, h.access_grant, h.case_id, h.answered_at, NULL, l.original_digest
+          SELECT h.iss, h.jti, h.access_grant, h.case_id, h.answered_at, l.exchange, l.original_digest
           FROM access_look_up l JOIN access_record h ON h.iss = l.iss AND h.jti = l.jti
-          WHERE l.document = c.contract AND l.identifier = c.identifier AND h.answered_at <= c.looked_at) a
+          WHERE l.document = c.contract AND l.identifier = c.identifier AND CASE WHEN l.exchange IS NULL
+            THEN h.answered_at <= c.looked_at ELSE l.exchange = ANY (v.exchanges) END) a
         LEFT JOIN access_grant g ON g.id = a.access_grant
         LEFT JOIN case_file k ON k.id = a.case_id
         UNION ALL
@@ -105,7 +107,7 @@ async function insertNotices(tx: Tx, changes: readonly string[]): Promise<void> 
     ON CONFLICT DO NOTHING`.execute(tx)
 }
 
-/** A query that fetched the document: by the exchange that brought it, or looked up, and then by its digest. */
+/** A query that fetched the document: by the exchange that brought it, or by its digest where none brought it alone. */
 export interface NoticedQuery {
   readonly jti: string
   readonly caseNo?: string
@@ -158,4 +160,13 @@ export async function receiptsOf(db: Db, exchanges: readonly string[]): Promise<
     SELECT e.id, r.receipt FROM exchange e JOIN replay r ON r.iss = e.iss AND r.jti = e.jti
     WHERE e.id = ANY (${exchanges}::uuid[])`.execute(db)
   return new Map(rows.map(({ id, receipt }) => [id, receipt]))
+}
+
+/** The refusals of rows that came with these exchanges, by exchange id. */
+export async function refusalsOf(tx: Tx, exchanges: readonly string[]): Promise<Map<string, string>> {
+  if (exchanges.length === 0) return new Map()
+  const { rows } = await sql<{ id: string; refusal: string }>`
+    SELECT e.id, r.refusal FROM exchange e JOIN replay r ON r.iss = e.iss AND r.jti = e.jti
+    WHERE e.id = ANY (${exchanges}::uuid[]) AND r.refusal IS NOT NULL`.execute(tx)
+  return new Map(rows.map(({ id, refusal }) => [id, refusal]))
 }

@@ -32,8 +32,10 @@ export interface DocumentFound<Token = string> {
   readonly accepted_at: string
   readonly exchange: string
   readonly issuer: string
-  /** Sealed in the store. */
-  readonly token: Token
+  /** Sealed in the store; null of a row of a load, which has its own data (JSON) and the token's digest instead. */
+  readonly token: Token | null
+  readonly data: Token | null
+  readonly token_digest: string | null
   /** Another document takes its place; what its issuer says of it later counts more. */
   readonly replaced: boolean
   readonly disputed?: readonly DisputedField[] | null
@@ -53,24 +55,36 @@ export interface CaseDocuments<Token = string> {
 /** So many documents of one kind are answered at most. */
 export const MAX_DOCUMENTS = 50
 
-/** For each question its open case and the subject's current documents. */
+interface FoundRow extends Nullable<DocumentFound<Buffer>> {
+  readonly n: number
+  readonly case_id: string | null
+  readonly subject_keys: string[]
+  /** Of the first row of a question only. */
+  readonly opened_contract: string | null
+  readonly opened_token: Buffer | null
+  /** Which of the wanted it is, from 1; null where nothing was found. */
+  readonly part: number | null
+}
+type Nullable<T> = { readonly [Member in keyof T]: T[Member] | null }
+
+/**
+ * For each question its open case and the subject's current documents. The case is found by its number and then judged:
+ * from the side of party or subject the planner would read all of them.
+ */
 export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion[]): Promise<CaseDocuments<Buffer>[]> {
-  const { rows } = await sql<{
-    n: number
-    case_id: string | null
-    subject_keys: string[]
-    opened_by: CaseDocuments['openedBy'] | null
-    documents: DocumentFound[][]
-  }>`
-    SELECT q.n::int, c.id AS case_id, k.keys AS subject_keys, o.opened_by, w.documents
+  const { rows } = await sql<FoundRow>`/* prepared:find_case_documents */
+    SELECT q.n::int AS n, c.id AS case_id, k.keys AS subject_keys, o.contract AS opened_contract,
+      CASE WHEN f.nth > 1 THEN NULL ELSE o.token END AS opened_token, f.*
     FROM jsonb_array_elements(${JSON.stringify(questions)}::jsonb) WITH ORDINALITY AS q(v, n)
     LEFT JOIN LATERAL (
       SELECT c.id, c.opened_pos FROM case_file c
       WHERE c.state = 'open'
-        AND (c.case_no = q.v->>'number' OR c.id IN (SELECT case_id FROM case_alias WHERE number = q.v->>'number'))
-        AND EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = q.v->>'party')
+        AND c.id = ANY (ARRAY(
+          SELECT id FROM case_file WHERE case_no = q.v->>'number'
+          UNION ALL SELECT case_id FROM case_alias WHERE number = q.v->>'number'))
+        AND EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = q.v->>'party' OFFSET 0)
         AND (q.v->>'subjectKey' IS NULL OR EXISTS (
-          SELECT 1 FROM case_subject s WHERE s.case_id = c.id AND s.subject_key = q.v->>'subjectKey'))
+          SELECT 1 FROM case_subject s WHERE s.case_id = c.id AND s.subject_key = q.v->>'subjectKey' OFFSET 0))
       ORDER BY c.opened_pos LIMIT 1) c ON true
     CROSS JOIN LATERAL (
       SELECT CASE WHEN q.v->>'subjectKey' IS NOT NULL THEN ARRAY[q.v->>'subjectKey'] ELSE ARRAY(
@@ -80,40 +94,44 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
         WHERE d.contract IN (SELECT jsonb_array_elements_text(q.v->'identifying'))
           AND d.holder_keys && s.own) AS keys) k
     LEFT JOIN LATERAL (
-      SELECT jsonb_build_object('contract', e.contract, 'token', encode(e.token, 'hex')) AS opened_by
-      FROM log l JOIN exchange e ON e.id = l.exchange
-      WHERE l.pos = c.opened_pos AND q.v->>'subjectKey' IS NULL) o ON true
-    CROSS JOIN LATERAL (
-      SELECT jsonb_agg(f.documents ORDER BY w.n) AS documents
+      SELECT e.contract, e.token FROM log l JOIN exchange e ON e.id = l.exchange
+      WHERE l.pos = CASE WHEN q.v->>'subjectKey' IS NULL THEN c.opened_pos END) o ON true
+    LEFT JOIN LATERAL (
+      SELECT w.n::int AS part, row_number() OVER (ORDER BY w.n, f.since DESC, f.identifier) AS nth, f.*
       FROM jsonb_array_elements(q.v->'wanted') WITH ORDINALITY AS w(v, n)
       CROSS JOIN LATERAL (
-        SELECT coalesce(jsonb_agg(f), '[]') AS documents FROM (
-          SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.identifier, d.version,
-            d.status_at, e.accepted_at, d.exchange, coalesce(e.obo, e.iss) AS issuer,
-            encode(e.token, 'hex') AS token, EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
-              AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced,
-            ${openDisputesOf(sql`d.contract`, sql`d.identifier`)} AS disputed
-          FROM document d JOIN exchange e ON e.id = d.exchange
-          WHERE d.contract = w.v->>'contract' AND d.holder_keys && k.keys
-            AND (w.v->>'lookupKey' IS NULL OR d.holder_keys @> ARRAY[w.v->>'lookupKey'])
-          ORDER BY d.status_at DESC, d.identifier LIMIT ${MAX_DOCUMENTS} + 1) f) f) w
-    WHERE c.id IS NOT NULL OR q.v->>'number' IS NULL`.execute(db)
-  const found = new Map(rows.map((row) => [row.n, row]))
+        SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.identifier, d.version,
+          d.status_at AS since, to_jsonb(d.status_at) AS status_at, to_jsonb(e.accepted_at) AS accepted_at, d.exchange,
+          coalesce(e.obo, e.iss) AS issuer, CASE WHEN d.data IS NULL THEN e.token END AS token, d.data, d.token_digest,
+          EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
+            AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced,
+          ${openDisputesOf(sql`d.contract`, sql`d.identifier`)} AS disputed
+        FROM document d JOIN exchange e ON e.id = d.exchange
+        WHERE d.contract = w.v->>'contract' AND d.holder_keys && k.keys
+          AND (w.v->>'lookupKey' IS NULL OR d.holder_keys @> ARRAY[w.v->>'lookupKey'])
+        ORDER BY d.status_at DESC, d.identifier LIMIT ${sql.lit(MAX_DOCUMENTS + 1)}) f) f ON true
+    WHERE c.id IS NOT NULL OR q.v->>'number' IS NULL
+    ORDER BY q.n, f.nth`.execute(db)
+  const found = Map.groupBy(rows, (row) => row.n)
   return questions.map(({ wanted }, index) => {
-    const row = found.get(index + 1)
+    const own = found.get(index + 1) ?? []
+    const [first] = own
     return {
-      caseId: row?.case_id ?? undefined,
-      subjectKeys: row?.subject_keys ?? [],
-      openedBy: row?.opened_by ? fromHex(row.opened_by) : undefined,
-      documents: row?.documents.map((found) => found.map(fromHex)) ?? wanted.map(() => []),
+      caseId: first?.case_id ?? undefined,
+      subjectKeys: first?.subject_keys ?? [],
+      openedBy: openedBy(first),
+      documents: wanted.map((_, part) => own.filter(isDocument).filter((row) => row.part === part + 1)),
     }
   })
 }
 
-const fromHex = <Found extends { readonly token: string }>(found: Found): Omit<Found, 'token'> & { token: Buffer } => ({
-  ...found,
-  token: Buffer.from(found.token, 'hex'),
-})
+const openedBy = (row: FoundRow | undefined): CaseDocuments<Buffer>['openedBy'] =>
+  row === undefined || row.opened_contract === null || row.opened_token === null
+    ? undefined
+    : { contract: row.opened_contract, token: row.opened_token }
+
+/** A question without documents still has its row. */
+const isDocument = (row: FoundRow): row is FoundRow & DocumentFound<Buffer> => row.exchange !== null
 
 export interface AccessRow<Token = string> {
   readonly iss: string
@@ -135,7 +153,7 @@ export interface AccessRow<Token = string> {
   readonly day: string
   readonly fields: readonly string[]
   readonly documents: readonly string[]
-  /** Documents that no exchange brought: looked up in a foreign system. */
+  /** Documents that no exchange brought alone: looked up in a foreign system, or a row of a load. */
   readonly lookUps: readonly LookUpRow[]
   /** Sealed in the store. */
   readonly token: Token
@@ -149,6 +167,8 @@ export interface LookUpRow {
   /** What all its versions share. */
   readonly identifier: string
   readonly originalDigest: string
+  /** The load that it is a row of. */
+  readonly exchange: string | undefined
 }
 
 export type CapScope = 'party' | 'operator' | 'subject' | 'guesses'
@@ -186,16 +206,16 @@ export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[])
       look_ups: lookUps.map(({ originalDigest, ...one }) => ({ ...one, original_digest: originalDigest })),
     })),
   )
-  const { rows: outcomes } = await sql<{ n: number; outcome: AccessOutcome }>`
+  const { rows: outcomes } = await sql<{ n: number; outcome: AccessOutcome }>`/* prepared:record_accesses */
     WITH asked AS MATERIALIZED (SELECT ${parameter}::jsonb AS rows),
     judged AS MATERIALIZED (SELECT r.n, r.outcome FROM asked, record_accesses(asked.rows) r),
     looked_up AS (
-      INSERT INTO access_look_up (iss, jti, provider, document, identifier, original_digest)
-      SELECT r.value->>'iss', r.value->>'jti', x.provider, x.document, x.identifier, x.original_digest
+      INSERT INTO access_look_up (iss, jti, provider, document, identifier, original_digest, exchange)
+      SELECT r.value->>'iss', r.value->>'jti', x.provider, x.document, x.identifier, x.original_digest, x.exchange
       FROM judged CROSS JOIN asked
       JOIN jsonb_array_elements(asked.rows) WITH ORDINALITY r ON r.ordinality = judged.n + 1
       CROSS JOIN LATERAL jsonb_to_recordset(r.value->'look_ups')
-        AS x(provider text, document text, identifier text, original_digest text)
+        AS x(provider text, document text, identifier text, original_digest text, exchange uuid)
       WHERE judged.outcome = 'recorded')
     SELECT n, outcome FROM judged ORDER BY n`.execute(db)
   return outcomes.map(({ outcome }) => outcome)

@@ -5,12 +5,14 @@ export interface ReplayRow {
   readonly exchange: string
   readonly content_digest: string
   readonly receipt: string
+  /** Of rows of a load that were refused. */
+  readonly refusal: string | null
 }
 
 /** Who used this (iss, jti) before, if anybody. Never purged. */
 export async function findReplay(db: Db, iss: string, jti: string): Promise<ReplayRow | undefined> {
   const { rows } = await sql<ReplayRow>`
-    SELECT exchange, content_digest, receipt FROM replay WHERE iss = ${iss} AND jti = ${jti}`.execute(db)
+    SELECT exchange, content_digest, receipt, refusal FROM replay WHERE iss = ${iss} AND jti = ${jti}`.execute(db)
   return rows[0]
 }
 
@@ -59,13 +61,14 @@ export interface StoredExchange {
   /** Sealed. */
   readonly token: Buffer
   readonly receipt: string
+  readonly refusal: string | null
   readonly accepted_at: Date
 }
 
 /** One committed exchange with its position and its receipt. */
 export async function findExchange(db: Db, id: string): Promise<StoredExchange | undefined> {
   const { rows } = await sql<StoredExchange>`
-    SELECT e.id, l.pos::float8 AS pos, e.iss, e.jti, e.obo, e.contract, e.origin, e.token, r.receipt, e.accepted_at
+    SELECT e.id, l.pos::float8 AS pos, e.iss, e.jti, e.obo, e.contract, e.origin, e.token, r.receipt, r.refusal, e.accepted_at
     FROM exchange e
     JOIN log l ON l.exchange = e.id
     JOIN replay r ON r.iss = e.iss AND r.jti = e.jti

@@ -19,11 +19,13 @@ export interface ExchangeRow {
   readonly token: Buffer
   readonly receipt: string
   readonly deliveries: readonly DeliveryRow[]
-  readonly document: DocumentRow | undefined
   /** Files that its data names; they are judged and recorded before it is committed. */
   readonly files?: readonly NamedFile[]
   /** What it disputes or corrects; it is judged and written down before it is committed. */
   readonly amendment?: Amendment | undefined
+  readonly documents: readonly DocumentRow[]
+  /** The signed refusal of a load's rows that were not good; it is answered along with the receipt. */
+  readonly refusal: string | undefined
 }
 
 /** A recipient that routing names, or an `unrouted` one that waits for an alias (keyed digests). */
@@ -47,12 +49,23 @@ export interface DocumentRow {
   readonly validTo: string | undefined
   /** Keyed digests of its holders and of the values that it is looked up by. */
   readonly holderKeys: readonly string[]
+  /**
+   * Of a document that came as a row of a load: where in the exchange's data it stands, and a sealed copy of it. Reading one
+   * document must not mean reading the hundreds that came with it.
+   */
+  readonly row?: { readonly pointer: string; readonly data: Buffer; readonly tokenDigest: string }
 }
 
 /** What became of a row: committed at `pos`, another exchange holds its (iss, jti), or it was refused at the last. */
 export type CommitOutcome =
   | { readonly kind: 'committed'; readonly pos: number }
-  | { readonly kind: 'seen'; readonly exchange: string; readonly contentDigest: string; readonly receipt: string }
+  | {
+      readonly kind: 'seen'
+      readonly exchange: string
+      readonly contentDigest: string
+      readonly receipt: string
+      readonly refusal: string | undefined
+    }
   | { readonly kind: 'refused'; readonly error: HubError }
 
 export type CommitBatch = (rows: readonly ExchangeRow[]) => Promise<readonly CommitOutcome[]>
@@ -63,13 +76,14 @@ interface ResultRow {
   readonly exchange: string | null
   readonly content_digest: string | null
   readonly receipt: string | null
+  readonly refusal: string | null
 }
 
 /** Who listens to it hears of each batch that is committed. */
 export const LOG_CHANNEL = 'dianqiao_log'
 
 const COMMIT =
-  `SELECT batch.* FROM log_commit(${Array.from({ length: 28 }, (_, i) => `$${i + 1}`).join(', ')}) AS batch ` +
+  `SELECT batch.* FROM log_commit(${Array.from({ length: 32 }, (_, i) => `$${i + 1}`).join(', ')}) AS batch ` +
   `CROSS JOIN (SELECT pg_notify('${LOG_CHANNEL}', '')) AS told`
 
 /** Commits batches through `log_commit`, one round trip each; outcomes stand in the order of the rows. */
@@ -100,6 +114,7 @@ function outcomes(rows: readonly ExchangeRow[], results: readonly ResultRow[]): 
             exchange: row.exchange ?? '',
             contentDigest: row.content_digest ?? '',
             receipt: row.receipt ?? '',
+            refusal: row.refusal ?? undefined,
           }
         : { kind: 'committed', pos: Number(row.pos) }
   }
@@ -108,7 +123,7 @@ function outcomes(rows: readonly ExchangeRow[], results: readonly ResultRow[]): 
 
 function parameters(rows: readonly ExchangeRow[]): unknown[] {
   const deliveries = rows.flatMap((row, index) => row.deliveries.map((delivery) => ({ n: index + 1, delivery })))
-  const documents = rows.flatMap((row, index) => (row.document ? [{ n: index + 1, document: row.document }] : []))
+  const documents = rows.flatMap((row, index) => row.documents.map((document) => ({ n: index + 1, document })))
   return [
     plainArray(rows.map((row) => row.id)),
     textArray(rows.map((row) => row.iss)),
@@ -141,6 +156,13 @@ function parameters(rows: readonly ExchangeRow[]): unknown[] {
     documents.map(({ document }) => document.statusAt),
     documents.map(({ document }) => document.validTo ?? null),
     textArray(documents.map(({ document }) => document.holderKeys.join(' '))),
+    textArray(rows.map((row) => row.refusal)),
+    textArray(documents.map(({ document }) => document.row?.pointer)),
+    binaryArray(
+      BYTEA_OID,
+      documents.map(({ document }) => document.row?.data),
+    ),
+    textArray(documents.map(({ document }) => document.row?.tokenDigest)),
   ]
 }
 

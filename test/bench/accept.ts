@@ -9,18 +9,18 @@ import { sharesOfProfile } from './profile.ts'
 import { type Bench, median, type Report, rounded, type Shares } from './report.ts'
 import { openWorld, query, type World } from './world.ts'
 
-const PAIRS = 7
-const CONCURRENCIES = [64, 256] as const
+export const PAIRS = 7
+export const CONCURRENCIES = [64, 256] as const
 /** To learn how fast the host is; what then warms both sides up takes a tenth of the time asked for. */
 const FIRST_LOOK = 500
 const MIN_COUNT = 200
 
-interface Pair {
+export interface Pair {
   readonly floor: Window
   readonly hub: Window
 }
 
-interface Series {
+export interface Series {
   readonly concurrency: number
   readonly pairs: readonly Pair[]
 }
@@ -56,7 +56,7 @@ export const accept: Bench = async ({ seconds, processes, say }) => {
       for (const hub of hubs) await hub.stop()
       const inHub = await profiledShares(world, accepted, worth(0.1))
       await checkLog(world, accepted.total())
-      return report(series, steady, inHub, processes, say)
+      return report('accept', { series, steady, inHub, processes }, say)
     } finally {
       await floor.child.stop()
       await load.stop()
@@ -66,11 +66,11 @@ export const accept: Bench = async ({ seconds, processes, say }) => {
   }
 }
 
-/** Gateways on one database, which share their keys. */
-export async function subjectOf(hubs: readonly HubProcess[]): Promise<Subject> {
+/** Gateways on one database, which share their keys, as the target of exchanges or of queries. */
+export async function subjectOf(hubs: readonly HubProcess[], asks = false): Promise<Subject> {
   const jwks = (await (await fetch(`${hubs[0]?.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet
-  const urls = hubs.map(({ url }) => `${url}/v1/exchanges`)
-  return { pids: hubs.map(({ pid }) => pid), target: { urls, jwks, bare: false } }
+  const urls = hubs.map(({ url }) => `${url}/v1/${asks ? 'queries' : 'exchanges'}`)
+  return { pids: hubs.map(({ pid }) => pid), target: { urls, jwks, bare: false, asks } }
 }
 
 /** Counts what the hub said it accepted. */
@@ -101,11 +101,16 @@ async function checkLog(world: World, expected: number): Promise<void> {
 }
 
 /** Where a hub spends its own time, by V8's sampling profiler, in a run that is not measured otherwise. */
-async function profiledShares(world: World, load: Omit<LoadGenerator, 'stop'>, count: number): Promise<Shares> {
+export async function profiledShares(
+  world: World,
+  load: Omit<LoadGenerator, 'stop'>,
+  count: number,
+  asks = false,
+): Promise<Shares> {
   const file = path.join(world.hubEnv['DATA_DIR'] ?? '', 'load.cpuprofile')
   const preload = import.meta.resolve('./profiler.ts')
   const hub = await startHub({ ...world.hubEnv, DIANQIAO_BENCH_PROFILE: file }, [`--import=${preload}`])
-  const subject = await subjectOf([hub])
+  const subject = await subjectOf([hub], asks)
   await load.closed(subject, CONCURRENCIES[0], count)
   process.kill(hub.pid, 'SIGUSR2')
   await load.closed(subject, CONCURRENCIES[0], count)
@@ -115,7 +120,7 @@ async function profiledShares(world: World, load: Omit<LoadGenerator, 'stop'>, c
   return sharesOfProfile(file)
 }
 
-const hubMedian = (series: Series | undefined, pick: (window: Window) => number): number =>
+export const hubMedian = (series: Series | undefined, pick: (window: Window) => number): number =>
   median((series?.pairs ?? []).map(({ hub }) => pick(hub)))
 
 function figuresOf({ concurrency, pairs }: Series) {
@@ -145,23 +150,30 @@ function figuresOf({ concurrency, pairs }: Series) {
   }
 }
 
-function report(
-  series: readonly Series[],
-  steady: readonly Window[],
-  inHub: Shares,
-  processes: number,
+interface Measured {
+  readonly series: readonly Series[]
+  /** At half load. */
+  readonly steady: readonly Window[]
+  readonly inHub: Shares
+  readonly processes: number
+}
+
+export function report(
+  bench: 'accept' | 'fetch',
+  { series, steady, inHub, processes }: Measured,
   say: (line: string) => void,
 ): Report {
+  const [unit, done] = bench === 'accept' ? ['exchange', 'accepted'] : ['query', 'answered']
   const found = series.map(figuresOf)
   const main = found.reduce((least, one) => (one.ratio < least.ratio ? one : least))
   const shares = sharesWith(inHub, main.processUs, main.postgresUs)
   for (const one of found) {
     say(`concurrency ${one.concurrency}, gateways ${processes}, medians of ${PAIRS} interleaved pairs`)
-    say(`  ratio                ${one.ratio}   (floor ${one.floorUs} µs ÷ hub ${one.cpuUs} µs of CPU per exchange)`)
+    say(`  ratio                ${one.ratio}   (floor ${one.floorUs} µs ÷ hub ${one.cpuUs} µs of CPU per ${unit})`)
     say(
       `  hub + PostgreSQL µs  ${one.processUs} + ${one.postgresUs}   (floor ${one.floorProcessUs} + ${one.floorPostgresUs})`,
     )
-    say(`  accepted/s           ${one.perSecond}   (floor ${one.floorPerSecond})`)
+    say(`  ${done}/s           ${one.perSecond}   (floor ${one.floorPerSecond})`)
     say(`  p50, p99 ms          ${one.p50Ms}, ${one.p99Ms}`)
   }
   const atHalf = (pick: (window: Window) => number): number => rounded(median(steady.map(pick)), 1)
@@ -178,7 +190,7 @@ function report(
     Object.entries(one).map(([name, value]) => [`${name}At${one.concurrency}`, value] as const),
   )
   return {
-    bench: 'accept',
+    bench,
     perSecond: main.perSecond,
     p50Ms,
     p99Ms,

@@ -75,6 +75,28 @@ describe.skipIf(cause !== undefined)(`the benches${cause === undefined ? '' : ` 
     })
   })
 
+  test('fetch tells the same of signed queries over stored documents', { timeout: LIMIT_MS }, async () => {
+    const report = await lastLine('fetch')
+    const figures = { bench: 'fetch', ok: true, perSecond: positive, p50Ms: positive, p99Ms: positive }
+    expect(report).toMatchObject({ ...figures, floorUs: positive, cpuUs: positive, figures: { documents: positive } })
+    expect(report['ratio']).toBeGreaterThan(0.1)
+    expect(report['ratio']).toBeLessThan(1.5)
+  })
+
+  test('load tells rows a second and the memory, by batch and by rows[]', { timeout: LIMIT_MS }, async () => {
+    const report = await lastLine('load')
+    const figures = { batchRowsPerSecond: positive, rowsPerSecond: positive, lastMb: positive }
+    expect(report).toMatchObject({ bench: 'load', ok: true, perSecond: positive, figures })
+    const { batchCpuUs, rowsCpuUs } = report['figures'] as Record<string, number>
+    expect(rowsCpuUs).toBeLessThan(batchCpuUs ?? 0)
+  })
+
+  test('neighbour tells what the others notice of a flood that is turned away', { timeout: LIMIT_MS }, async () => {
+    const report = await lastLine('neighbour')
+    const figures = { p99Ratio: positive, p99BeforeMs: positive, floodLimited: positive, allowance: positive }
+    expect(report).toMatchObject({ bench: 'neighbour', ok: true, p99Ms: positive, figures })
+  })
+
   test('start tells both starts, the idle memory and the demo', { timeout: LIMIT_MS }, async () => {
     const report = await lastLine('start')
     expect(report).toMatchObject({ bench: 'start', ok: true })
@@ -87,7 +109,7 @@ test('an unknown bench is a usage error that lists the benches', async () => {
   const call = promisify(execFile)(process.execPath, [MAIN, 'nothing'])
   await expect(call).rejects.toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('floor|accept|deliver|endpoints|start'),
+    stderr: expect.stringContaining('floor|accept|deliver|endpoints|fetch|load|grow|neighbour|start'),
   })
 })
 

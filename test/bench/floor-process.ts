@@ -4,11 +4,12 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { ValidateFunction } from 'ajv'
-import pg from 'pg'
+import type pg from 'pg'
 import { createAjv } from '#contracts/ajv.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import { answerRequests } from './child.ts'
+import { decode, encode, openLanes } from './floor-lanes.ts'
 import { ROOT } from './message.ts'
 
 /**
@@ -34,9 +35,6 @@ const INSERT = `
   )
   INSERT INTO delivery (id, exchange, recipient, state, accepted_at)
   SELECT delivery, id, 'state-grid-east', 'accepted', at FROM given`
-
-const LANES = 2
-const MAX_ROWS = 256
 
 interface Claims {
   readonly iss: string
@@ -69,14 +67,14 @@ answerRequests({
     const kid = 'floor'
     const sender = createPublicKey({ key: senderJwk, format: 'jwk' })
     const keys: Keys = { sender, own: privateKey, header: encode({ alg: 'ES256', kid, typ: 'receipt+jwt' }) }
-    const store = await openStore(databaseUrl)
+    const submit = await openLanes(databaseUrl, TABLES, insert)
     const server = createServer((request, response) => {
       const chunks: Buffer[] = []
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
       request.on('end', () => {
         const row = judge(Buffer.concat(chunks).toString('latin1'), keys, accepts, response)
         if (row === undefined) response.writeHead(400).end()
-        else store.submit(row)
+        else submit(row)
       })
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -84,9 +82,6 @@ answerRequests({
     return { urls: [url], jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid, alg: 'ES256' }] }, bare: true }
   },
 })
-
-const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
-const decode = (part: string): unknown => JSON.parse(Buffer.from(part, 'base64url').toString('utf8'))
 
 function judge(token: string, keys: Keys, accepts: ValidateFunction, response: ServerResponse): Row | undefined {
   const [header = '', payload = '', signature = ''] = token.split('.')
@@ -105,36 +100,6 @@ function judge(token: string, keys: Keys, accepts: ValidateFunction, response: S
   const seal = sign('sha256', Buffer.from(input, 'latin1'), { key: keys.own, dsaEncoding: 'ieee-p1363' })
   const receipt = `${input}.${seal.toString('base64url')}`
   return { id, claims, token, at: new Date(nowMs).toISOString(), receipt, response }
-}
-
-/** What has gathered goes as soon as one of the connections is free: the hub's own rule. */
-async function openStore(databaseUrl: string): Promise<{ submit(row: Row): void }> {
-  const clients = Array.from({ length: LANES }, () => new pg.Client({ connectionString: databaseUrl }))
-  for (const client of clients) await client.connect()
-  await clients[0]?.query(TABLES)
-  const free = [...clients]
-  const waiting: Row[] = []
-  let scheduled = false
-
-  const pump = (): void => {
-    scheduled = false
-    while (waiting.length > 0) {
-      const client = free.pop()
-      if (client === undefined) return
-      void insert(client, waiting.splice(0, MAX_ROWS)).then(() => {
-        free.push(client)
-        pump()
-      })
-    }
-  }
-  return {
-    submit(row) {
-      waiting.push(row)
-      if (scheduled) return
-      scheduled = true
-      setImmediate(pump)
-    },
-  }
 }
 
 const plainArray = (values: readonly string[]): string => `{${values.join(',')}}`

@@ -19,10 +19,17 @@ const UNLIMITED = { PARTY_PER_SECOND: '1000000', PARTY_BYTES_PER_SECOND: '100000
 
 const READY_WITHIN_MS = 30_000
 
-/** Starts a hub and waits until it is ready; without a gateway it must have an OPERATIONS_PORT. `nodeOptions` come before the script. */
-export async function startHub(env: NodeJS.ProcessEnv, nodeOptions: readonly string[] = []): Promise<HubProcess> {
+/**
+ * Starts a hub and waits until it is ready; without a gateway it must have an OPERATIONS_PORT. `nodeOptions` come before
+ * the script, `root` is another checkout's.
+ */
+export async function startHub(
+  env: NodeJS.ProcessEnv,
+  nodeOptions: readonly string[] = [],
+  root = ROOT,
+): Promise<HubProcess> {
   const begun = performance.now()
-  const child = spawn(process.execPath, [...nodeOptions, path.join(ROOT, 'src/main.ts'), 'start'], {
+  const child = spawn(process.execPath, [...nodeOptions, path.join(root, 'src/main.ts'), 'start'], {
     env: { PATH: process.env['PATH'], ...UNLIMITED, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { compactVerify, createLocalJWKSet, decodeJwt, type JSONWebKeySet } from 'jose'
 import { sha256Digest } from '#kernel/canonical.ts'
 import { answerRequests } from './child.ts'
+import { type Asked, queryMaker, signerOf, UTILITY } from './licences.ts'
 import { HUB, type MessageKind, messageMaker, SENDER, senderSigner } from './message.ts'
 import { percentile } from './report.ts'
 
@@ -30,6 +31,8 @@ export interface Target {
   readonly jwks: JSONWebKeySet
   /** The floor instead of a hub. */
   readonly bare: boolean
+  /** Where queries are asked, which are answered instead of receipted. */
+  readonly asks?: boolean
 }
 
 const KEEP_EVERY = 37
@@ -40,9 +43,9 @@ let tokens: string[] = []
 const agent = new Agent({ keepAlive: true, maxSockets: 1_024, scheduling: 'lifo' })
 
 answerRequests({
-  open({ keysDir, kind }: { keysDir: string; kind: MessageKind }): void {
-    const make = messageMaker(senderSigner(keysDir), kind)
-    next = () => make().token
+  /** Sends messages of a kind, or queries about these. */
+  open({ keysDir, what }: { keysDir: string; what: MessageKind | readonly Asked[] }): void {
+    next = typeof what === 'string' ? messages(keysDir, what) : queryMaker(signerOf(keysDir, UTILITY), what)
   },
   sign({ count }: { count: number }): number {
     tokens = Array.from({ length: count }, () => next?.() ?? '')
@@ -73,6 +76,11 @@ answerRequests({
   },
 })
 
+function messages(keysDir: string, kind: MessageKind): () => string {
+  const make = messageMaker(senderSigner(keysDir), { kind })
+  return () => make().token
+}
+
 interface Run {
   send(token: string, dueAt: number): Promise<void>
   end(): Promise<LoadResult>
@@ -87,15 +95,20 @@ function openRun(target: Target, tellsDue = false): Run {
   const begun = performance.now()
   return {
     async send(token, dueAt) {
-      const receipt = await post(target.urls[sent++ % target.urls.length] ?? '', token)
+      const receipt = await post(
+        target.urls[sent++ % target.urls.length] ?? '',
+        token,
+        target.asks === true ? 200 : 202,
+      )
       latencies.push(performance.now() - dueAt)
-      if (tellsDue && !target.bare) due.push([String(decodeJwt(receipt)['exchange']), performance.timeOrigin + dueAt])
+      if (tellsDue && !target.bare && target.asks !== true)
+        due.push([String(decodeJwt(receipt)['exchange']), performance.timeOrigin + dueAt])
       if (latencies.length % KEEP_EVERY === 1) kept.push({ token, receipt })
     },
     async end() {
       const seconds = (performance.now() - begun) / 1000
       const sample = kept.slice(0, SAMPLE)
-      for (const answer of sample) await verifyReceipt(target, answer)
+      for (const answer of sample) await (target.asks === true ? verifyAnswer : verifyReceipt)(target, answer)
       return {
         sent: latencies.length,
         seconds,
@@ -109,8 +122,8 @@ function openRun(target: Target, tellsDue = false): Run {
   }
 }
 
-/** The receipt; anything but 202 ends the bench. */
-function post(url: string, token: string): Promise<string> {
+/** The receipt or answer; any other status than its own ends the bench. */
+function post(url: string, token: string, expected: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/jwt', 'content-length': token.length }
     const call = request(url, { method: 'POST', agent, headers }, (response) => {
@@ -121,8 +134,8 @@ function post(url: string, token: string): Promise<string> {
       })
       response.on('error', reject)
       response.on('end', () => {
-        if (response.statusCode === 202) resolve(body)
-        else reject(new Error(`expected 202, got ${response.statusCode}: ${body.slice(0, 500)}`))
+        if (response.statusCode === expected) resolve(body)
+        else reject(new Error(`expected ${expected}, got ${response.statusCode}: ${body.slice(0, 500)}`))
       })
     })
     call.on('error', reject)
@@ -140,4 +153,17 @@ async function verifyReceipt({ jwks, bare }: Target, { token, receipt }: Answer)
   const speaksOfIt = digestFits && of.jti === decodeJwt(token).jti
   const fromHub = protectedHeader.typ === 'receipt+jwt' && claims['iss'] === HUB && claims['aud'] === SENDER
   if (!fromHub || !speaksOfIt) throw new Error(`a receipt for something else: ${receipt}`)
+}
+
+/** By public keys alone: signed by the hub, for this very query, with the one document that was asked for. */
+async function verifyAnswer({ jwks, bare }: Target, { token, receipt: answer }: Answer): Promise<void> {
+  const { payload, protectedHeader } = await compactVerify(answer, createLocalJWKSet(jwks))
+  const claims = JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>
+  const asked = decodeJwt(token)
+  const of = claims['of'] as { jti: string; tokenDigest?: string }
+  const documents = claims['documents'] as readonly { readonly data: { readonly certificateNumber?: string } }[]
+  const digestFits = bare ? of.tokenDigest === undefined : of.tokenDigest === sha256Digest(token)
+  const found = documents.length === 1 && documents[0]?.data.certificateNumber === asked.sub
+  const fromHub = protectedHeader.typ === 'answer+jwt' && claims['iss'] === HUB && claims['aud'] === UTILITY
+  if (!fromHub || !digestFits || of.jti !== asked.jti || !found) throw new Error(`another answer: ${answer}`)
 }

@@ -7,11 +7,15 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   accept: async () => (await import('./accept.ts')).accept,
   deliver: async () => (await import('./deliver.ts')).deliver,
   endpoints: async () => (await import('./endpoints.ts')).endpoints,
+  fetch: async () => (await import('./fetch.ts')).fetch,
+  load: async () => (await import('./load.ts')).load,
+  grow: async () => (await import('./grow.ts')).grow,
+  neighbour: async () => (await import('./neighbour.ts')).neighbour,
   start: async () => (await import('./start.ts')).start,
   validate: async () => (await import('./validate.ts')).validate,
 }
 
-const USAGE = `usage: npm run bench ${Object.keys(BENCHES).join('|')} -- [--json] [--seconds N] [--processes N]\n`
+const USAGE = `usage: npm run bench ${Object.keys(BENCHES).join('|')} -- [--json] [--seconds N] [--processes N] [--most N]\n`
 const DEFAULT_SECONDS = 120
 const MAX_PROCESSES = 8
 
@@ -31,7 +35,7 @@ async function main(): Promise<number> {
   const bench = await call.load()
   const say = (line: string): void => void (call.json ? process.stderr : process.stdout).write(`${line}\n`)
   try {
-    const report = await bench({ seconds: call.seconds, processes: call.processes, say })
+    const report = await bench({ seconds: call.seconds, processes: call.processes, most: call.most, say })
     if (call.json) process.stdout.write(`${JSON.stringify(report)}\n`)
     return 0
   } catch (error) {
@@ -45,6 +49,7 @@ interface Call {
   readonly json: boolean
   readonly seconds: number
   readonly processes: number
+  readonly most: number | undefined
 }
 
 function readCall(): Call | undefined {
@@ -55,14 +60,16 @@ function readCall(): Call | undefined {
         json: { type: 'boolean', default: false },
         seconds: { type: 'string', default: `${DEFAULT_SECONDS}` },
         processes: { type: 'string', default: '1' },
+        most: { type: 'string' },
       },
     })
     const load = Object.hasOwn(BENCHES, positionals[0] ?? '') ? BENCHES[positionals[0] ?? ''] : undefined
     const seconds = Number(values.seconds)
     const processes = Number(values.processes)
-    if (load === undefined || positionals.length !== 1 || !(seconds > 0)) return undefined
+    const most = values.most === undefined ? undefined : Number(values.most)
+    if (load === undefined || positionals.length !== 1 || !(seconds > 0) || Number.isNaN(most)) return undefined
     if (!Number.isInteger(processes) || processes < 1 || processes > MAX_PROCESSES) return undefined
-    return { load, json: values.json, seconds, processes }
+    return { load, json: values.json, seconds, processes, most }
   } catch {
     return undefined
   }

@@ -18,6 +18,11 @@ const APPLICATION = path.join(ROOT, 'schemas/power-application/examples/valid/lo
 /** The longest life that the contract allows, so that a token signed before a window outlives it. */
 const LIFE_SECONDS = 600
 
+interface MessageOptions {
+  readonly kind?: MessageKind
+  readonly iss?: string
+}
+
 export interface Message {
   readonly claims: JsonObject
   readonly token: string
@@ -30,7 +35,7 @@ export function senderSigner(keysDir: string): Signer {
 }
 
 /** Makes distinct messages of about 2 KB: another business number, case and jti in each. */
-export function messageMaker(signer: Signer, kind: MessageKind = 'result'): () => Message {
+export function messageMaker(signer: Signer, { kind = 'result', iss = SENDER }: MessageOptions = {}): () => Message {
   const example = JSON.parse(readFileSync(kind === 'result' ? RESULT : APPLICATION, 'utf8')) as JsonObject
   const run = randomUUID().slice(0, 8)
   let count = 0
@@ -43,7 +48,7 @@ export function messageMaker(signer: Signer, kind: MessageKind = 'result'): () =
         ? { contract: CONTRACT, data: { ...example, affairNo: number, finishedAt: past } }
         : { contract: 'power-application@1', data: application(example, number, past) }
     const claims = {
-      iss: SENDER,
+      iss,
       aud: HUB,
       iat: now,
       exp: now + LIFE_SECONDS,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Child, startChild } from './child.ts'
+import type { Asked } from './licences.ts'
 import type { LoadResult, Target } from './load-process.ts'
 import type { MessageKind } from './message.ts'
 import { cpuOf, cpuOfTree } from './processes.ts'
@@ -28,9 +29,13 @@ export interface LoadGenerator {
 /** What PostgreSQL and the collector still do for a window is counted in it. */
 const SETTLE_MS = 60
 
-export async function openLoadGenerator(world: World, kind: MessageKind = 'result'): Promise<LoadGenerator> {
+/** Sends messages of a kind, or queries about `what`. */
+export async function openLoadGenerator(
+  world: World,
+  what: MessageKind | readonly Asked[] = 'result',
+): Promise<LoadGenerator> {
   const child = startChild('load-process.ts')
-  await child.ask('open', { keysDir: world.keysDir, kind })
+  await child.ask('open', { keysDir: world.keysDir, what })
 
   async function measure(subject: Subject, method: string, input: object, count: number): Promise<Window> {
     await child.ask('sign', { count })

@@ -28,6 +28,8 @@ export interface BenchOptions {
   readonly seconds: number
   /** Gateways behind one address. */
   readonly processes: number
+  /** For `grow`: how many stored exchanges at most. */
+  readonly most?: number | undefined
   readonly say: (line: string) => void
 }
 

@@ -125,6 +125,11 @@ describe('loadContracts', () => {
       '/answers/parts/0/document',
       'answers',
     ],
+    ['business-licence-load', 'list: /rows', 'list: /lines', '/rows/list', 'pointer'],
+    ['business-licence-load', 'business-licence@1}', 'delivery-ack@1}', '/rows/contract', 'rows'],
+    ['business-licence-load', 'role: licence-authority', 'role: utility', '/providers', 'rows'],
+    ['business-licence-load', 'to: none', 'to: pointer\n    pointer: /loadId', '/routing', 'rows'],
+    ['business-licence-load', 'kind: event', 'kind: notice', '/kind', 'const'],
   ])('%s: %s → %s stops the start at its place', (name, from, to, pointer, rule) => {
     edit(`contracts/${name}.yaml`, from, to)
     expect(faults()).toContainEqual({ pointer: `contracts/${name}.yaml#${pointer}`, rule })

@@ -18,6 +18,7 @@ test('a document that its contract does not let leave is withheld, and the other
     validTo: null,
     replaced: false,
     exchange: undefined,
+    isAlone: true,
   })
   const answered = (names: readonly string[]) => {
     const mayLeave = (_ref: string, data: object) => !JSON.stringify(data).includes('held')

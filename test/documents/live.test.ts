@@ -102,6 +102,8 @@ const row = (change: Partial<DocumentFound> = {}): DocumentFound => ({
   exchange: '00000000-0000-4000-8000-000000000001',
   issuer: 'market-regulation-nmg',
   token: '',
+  data: null,
+  token_digest: null,
   replaced: false,
   ...change,
 })

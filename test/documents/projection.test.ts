@@ -136,14 +136,17 @@ function row(identifier: string, status: DocumentRow['status']): ExchangeRow {
     token: Buffer.from('a.b.c'),
     receipt: 'a.b.c',
     deliveries: [],
-    document: {
-      contract: 'property-certificate@1',
-      identifier,
-      version: '001',
-      status,
-      statusAt: '2026-01-01T00:00:00Z',
-      validTo: undefined,
-      holderKeys: [],
-    },
+    refusal: undefined,
+    documents: [
+      {
+        contract: 'property-certificate@1',
+        identifier,
+        version: '001',
+        status,
+        statusAt: '2026-01-01T00:00:00Z',
+        validTo: undefined,
+        holderKeys: [],
+      },
+    ],
   }
 }

@@ -37,7 +37,8 @@ function row(jti: string, content: string, options: { orderKey?: string; poison?
         deliverByMs: now + 60_000,
       },
     ],
-    document: undefined,
+    documents: [],
+    refusal: undefined,
   }
 }
 

@@ -125,7 +125,13 @@ withDatabase('an exchange that names a file', (databaseUrl) => {
     const { digest, bytes, mediaType } = fileObject(file) as { digest: string; bytes: number; mediaType: string }
     const named = { pointer: FILE, digest, bytes, mediaType, copyExpiresAtMs: Date.now() + 60_000 }
     const row = { id: randomUUID(), iss: platform.id, obo: undefined, files: [named] } as unknown as ExchangeRow
-    const seen = { kind: 'seen', exchange: standing(row.id), contentDigest: '', receipt: '' } as const
+    const seen = {
+      kind: 'seen',
+      exchange: standing(row.id),
+      contentDigest: '',
+      receipt: '',
+      refusal: undefined,
+    } as const
     expect(await withNamings(hub.core.db, async () => [seen])([row])).toEqual([seen])
     const { rows } = await sql`SELECT FROM file_naming WHERE exchange = ${row.id}`.execute(hub.core.db)
     expect(rows).toHaveLength(kept)

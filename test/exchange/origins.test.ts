@@ -67,10 +67,11 @@ withDatabase('origin and minOrigin', (databaseUrl) => {
       committer: {
         submit: async (row) => {
           rows.push(row)
-          return { exchange: row.id, receipt: row.receipt, replayed: false }
+          return { exchange: row.id, receipt: row.receipt, refusal: undefined, replayed: false }
         },
         drain: async () => undefined,
       },
+      signRefusal: () => '',
       findReplay: async () => undefined,
       knownHead: () => 0,
     }

@@ -99,10 +99,16 @@ function corpusGateway(recorded: RefusalRow[]) {
     limits: createPartyLimits(clock, { perSecond: 1e6, bytesPerSecond: 1e9, inFlight: 1e6 }),
     signer,
     refuse,
+    signRefusal: unused,
     digests: createDigests(Buffer.alloc(32)),
     vault: plainVault,
     committer: {
-      submit: async ({ id, receipt }: { id: string; receipt: string }) => ({ exchange: id, receipt, replayed: false }),
+      submit: async ({ id: exchange, receipt }: { id: string; receipt: string }) => ({
+        exchange,
+        receipt,
+        refusal: undefined,
+        replayed: false,
+      }),
       drain: async () => undefined,
     },
     findReplay: async () => undefined,

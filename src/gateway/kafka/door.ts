@@ -44,9 +44,9 @@ async function acceptBatch(deps: DoorDeps, messages: readonly BusMessage[]): Pro
       // Submitted one after the other without a pause between: acceptance queues them in this order.
       const answers = opened.map(async ({ message, token, ...wrapping }) => {
         const arrival = { party, atMs: message.timestampMs, ...wrapping }
-        return answerRecord(deps, message, await deps.accept(token, arrival))
+        return answerRecords(deps, message, await deps.accept(token, arrival))
       })
-      await deps.bus.publish(receiptTopic(party), await Promise.all(answers))
+      await deps.bus.publish(receiptTopic(party), (await Promise.all(answers)).flat())
     }
   }
 }
@@ -67,22 +67,35 @@ async function openValue({ decrypt }: DoorDeps, message: BusMessage): Promise<Op
   }
 }
 
+/** The receipt or the refusal; both where some rows of a load were not good. */
+function answerRecords(deps: DoorDeps, message: BusMessage, result: Acceptance): BusRecord[] {
+  if (result.kind === 'refused') {
+    const unsigned = (id: string): string => JSON.stringify(problemOf(result.error, `urn:uuid:${id}`))
+    return [answerRecord(deps, message, 'refusal', result.refusal, unsigned)]
+  }
+  const receipt = answerRecord(deps, message, 'receipt', result.receipt)
+  if (result.refusal === undefined) return [receipt]
+  return [receipt, answerRecord(deps, message, 'refusal', result.refusal)]
+}
+
 /** CloudEvents in binary mode; `dx-of` is the place of the message that is answered, whose trace goes on. */
-function answerRecord(deps: DoorDeps, message: BusMessage, result: Acceptance): BusRecord {
+function answerRecord(
+  deps: DoorDeps,
+  message: BusMessage,
+  type: 'receipt' | 'refusal',
+  signed: string | undefined,
+  unsigned: (id: string) => string = () => '',
+): BusRecord {
   const id = uuidv7(message.timestampMs)
   const traceparent = readTraceparent(message.headers['traceparent'])
-  const { signed, unsigned } =
-    result.kind === 'accepted'
-      ? { signed: result.receipt, unsigned: '' }
-      : { signed: result.refusal, unsigned: JSON.stringify(problemOf(result.error, `urn:uuid:${id}`)) }
   return {
     // A party need not give a key; Kafka places records by it, so ours always have one.
     key: message.key === '' ? message.topic : message.key,
-    value: signed ?? unsigned,
+    value: signed ?? unsigned(id),
     headers: {
       ce_id: id,
       ce_source: `urn:dianqiao:${deps.hubId}`,
-      ce_type: result.kind === 'accepted' ? 'receipt' : 'refusal',
+      ce_type: type,
       ce_specversion: '1.0',
       'content-type': signed === undefined ? 'application/problem+json' : 'application/jwt',
       'dx-of': `${message.topic}/${message.partition}/${message.offset}`,

@@ -14,7 +14,13 @@ const WINDOW = 256
 const TURN = 16
 
 const lineSchema = z.union([
-  z.object({ n: z.number().int(), exchange: z.string(), receipt: tokenSchema, replayed: z.boolean() }),
+  z.object({
+    n: z.number().int(),
+    exchange: z.string(),
+    receipt: tokenSchema,
+    refusal: tokenSchema.optional(),
+    replayed: z.boolean(),
+  }),
   z.object({ n: z.number().int(), problem: problemSchema }),
   z.object({ end: z.number().int() }),
 ])
@@ -94,7 +100,8 @@ function problemLine(deps: GatewayDeps, n: number, error: HubError): string {
 async function answerLine(deps: GatewayDeps, c: Context, n: number, line: string): Promise<string> {
   const result = await deps.accept(tokenOf(line))
   if (result.kind === 'accepted') {
-    return lineOf({ n, exchange: result.exchange, receipt: result.receipt, replayed: result.replayed })
+    const { exchange, receipt, refusal, replayed } = result
+    return lineOf({ n, exchange, receipt, refusal, replayed })
   }
   const { error, refusal } = limited(deps, c, result)
   return lineOf({ n, problem: problemOf(error, newInstance(), refusal) })

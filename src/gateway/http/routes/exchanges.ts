@@ -5,7 +5,11 @@ import type { GatewayDeps } from '../deps.ts'
 import { problems, tokenSchema } from '../schemas.ts'
 
 export const receiptJson = z
-  .object({ exchange: z.string().uuid(), receipt: tokenSchema })
+  .object({
+    exchange: z.string().uuid(),
+    receipt: tokenSchema,
+    refusal: tokenSchema.optional().openapi({ description: 'refusal+jwt: the rows of a load that were not accepted' }),
+  })
   .openapi('Receipt', { description: 'receipt+jwt: durably accepted' })
 
 const content = {
@@ -36,8 +40,10 @@ export function pushExchange(app: OpenAPIHono, deps: GatewayDeps): void {
     if (result.kind === 'refused') return answerRefusal(deps, c, result) as never
     const json = headerOf(c, 'accept')?.includes('application/json') === true
     const headers: Record<string, string> = { 'content-type': json ? 'application/json' : 'application/jwt' }
+    if (result.refusal !== undefined) headers['rows-refused'] = 'true'
     if (result.replayed) headers['idempotency-replayed'] = 'true'
-    const body = json ? JSON.stringify({ exchange: result.exchange, receipt: result.receipt }) : result.receipt
+    const { exchange, receipt, refusal } = result
+    const body = json ? JSON.stringify({ exchange, receipt, refusal }) : receipt
     return new Response(body, { status: result.replayed ? 200 : 202, headers }) as never
   })
 }

@@ -72,8 +72,11 @@ export function pushPlain(app: OpenAPIHono, deps: GatewayDeps): void {
       source: sourceOf(deps, c),
     })
     if (result.kind === 'refused') return answerRefusal(deps, c, result)
-    const { exchange, receipt, replayed } = result
-    return c.json({ exchange, receipt }, replayed ? 200 : 202, replayed ? { 'idempotency-replayed': 'true' } : {})
+    const { exchange, receipt, refusal, replayed } = result
+    return c.json({ exchange, receipt, refusal }, replayed ? 200 : 202, {
+      ...(refusal === undefined ? {} : { 'rows-refused': 'true' }),
+      ...(replayed ? { 'idempotency-replayed': 'true' } : {}),
+    })
   })
 }
 

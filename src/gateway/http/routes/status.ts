@@ -14,6 +14,7 @@ const statusSchema = z
     origin: z.string(),
     acceptedAt: z.string(),
     receipt: tokenSchema,
+    refusal: tokenSchema.nullable(),
     deliveries: z.array(
       z.object({
         delivery: z.string(),
