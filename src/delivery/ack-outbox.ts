@@ -5,7 +5,7 @@ import type { JsonObject } from '#kernel/json.ts'
 import { claimAcks, type DueAck, postponeAck, renewAckToken, storeAckReceipt } from '#store/ack-outbox-queries.ts'
 import type { Db } from '#store/db.ts'
 import type { Vault } from '#trust/vault.ts'
-import { type AckSigner, signAckData } from './acknowledgement.ts'
+import { ACK_MAX_AGE_S, type AckSigner, signAckData } from './acknowledgement.ts'
 import type { HostAlert } from './breaker.ts'
 import type { FaultPoints } from './inbox.ts'
 
@@ -39,7 +39,10 @@ const REFUSED_RETRY_MS = 600_000
 const AT_ONCE = 16
 const EXPIRY_MARGIN_MS = 60_000
 
-/** Sends every acknowledgement until its receipt is stored. An expired token is signed again, same jti and content. */
+/**
+ * Sends every acknowledgement until its receipt is stored. A token that has expired, or that a clock which has been set
+ * right since dates ahead, is signed again: same jti and content.
+ */
 export function startAckOutbox(options: AckOutboxOptions): AckOutbox {
   const { db, consumer, pollMs, leaseMs } = options
   const news = createWaker()
@@ -83,7 +86,8 @@ async function sendAck(options: AckOutboxOptions, ack: DueAck): Promise<number> 
     return Number.POSITIVE_INFINITY
   } catch (error) {
     const failure = asHubError(error)
-    const refused = !failure.retriable
+    // A clock of ours that is ahead is set right some day, and the next signature is judged by it.
+    const refused = !failure.retriable && failure.code !== 'token.not_yet_valid'
     if (refused) options.onAlert?.({ consumer, kind: 'acknowledgement-refused', cause: failure.code })
     const step = Math.min(ack.attempt, RETRY_MS.length)
     const asked = failure.retryAfterSeconds === undefined ? undefined : failure.retryAfterSeconds * 1_000
@@ -94,7 +98,9 @@ async function sendAck(options: AckOutboxOptions, ack: DueAck): Promise<number> 
 }
 
 async function freshToken({ db, consumer, signer, vault }: AckOutboxOptions, ack: DueAck): Promise<string> {
-  if (ack.expires_at.getTime() - EXPIRY_MARGIN_MS > signer.clock()) return vault.open(ack.token).toString('utf8')
+  const expiresInMs = ack.expires_at.getTime() - signer.clock()
+  const isTimely = expiresInMs > EXPIRY_MARGIN_MS && expiresInMs <= ACK_MAX_AGE_S * 1_000
+  if (isTimely) return vault.open(ack.token).toString('utf8')
   const data = JSON.parse(vault.open(ack.data).toString('utf8')) as JsonObject
   const { token, expiresAtMs } = await signAckData(signer, ack.jti, data)
   await renewAckToken(db, consumer, ack.jti, vault.seal('delivered', token), expiresAtMs)

@@ -26,7 +26,7 @@ export interface AckSigner {
 }
 
 /** `delivery-ack@1` allows seven days from iat to exp. */
-const ACK_MAX_AGE_S = 7 * 86_400
+export const ACK_MAX_AGE_S = 7 * 86_400
 /** How many outcomes one acknowledgement may carry (DESIGN §4). */
 export const ACK_MAX_OUTCOMES = 500
 

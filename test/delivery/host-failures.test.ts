@@ -212,7 +212,10 @@ withDatabase('a host among failures', (url) => {
     expect(stage.acks.map((ack) => ack.token)).toEqual([stage.acks[0]?.token, stage.acks[0]?.token])
   })
 
-  it('signs an expired acknowledgement again with the same jti and content', async () => {
+  it.each([
+    ['has expired', '-1 day'],
+    ['was dated ahead by a clock that has been set right since', '8 days'],
+  ])('signs an acknowledgement that %s again with the same jti and content', async (_, until) => {
     const stage = await setStage(db)
     stage.hub.refuse = () => {
       throw new HubError('hub.store_unavailable')
@@ -222,7 +225,7 @@ withDatabase('a host among failures', (url) => {
     await eventually(async () => expect(await inboxState(db, delivery)).toMatchObject({ state: 'delivered' }))
     await first.stop()
     const { rows } = await sql<{ token: string }>`
-      UPDATE ack_outbox SET expires_at = now() - interval '1 day', next_at = now() RETURNING token`.execute(db)
+      UPDATE ack_outbox SET expires_at = now() + ${until}::interval, next_at = now() RETURNING token`.execute(db)
     stage.hub.refuse = undefined
     await stage.start()
     await eventually(() => expect(stage.acks).toHaveLength(1))
@@ -230,6 +233,22 @@ withDatabase('a host among failures', (url) => {
     expect(sent?.token).not.toBe(rows[0]?.token)
     expect(sent?.claims).toMatchObject({ jti: delivery, sub: delivery })
     expect(sent?.outcomes).toMatchObject([{ delivery, outcome: 'applied' }])
+  })
+
+  it('soon sends again what the hub calls dated ahead', async () => {
+    const stage = await setStage(db)
+    stage.hub.refuse = () => {
+      throw new HubError('token.not_yet_valid')
+    }
+    await stage.start()
+    await stage.deliver('A-1')
+    await eventually(async () => {
+      const { rows } = await sql<{ soon: boolean }>`
+        SELECT next_at < now() + interval '2 minutes' AS soon FROM ack_outbox
+        WHERE last_code = 'token.not_yet_valid'`.execute(db)
+      expect(rows).toEqual([{ soon: true }])
+    })
+    expect(stage.alerts).toEqual([])
   })
 
   it('tells the operators of an acknowledgement that the hub refuses, and keeps it', async () => {

@@ -12,8 +12,7 @@ withDatabase('documents of an older hub', (databaseUrl) => {
     const db = openDb(databaseUrl, { max: 1 })
     try {
       for (const statement of [
-        'DROP TRIGGER document_changed ON document',
-        'DROP FUNCTION document_changed()',
+        'DROP FUNCTION document_changed() CASCADE',
         'DROP TABLE document_notice, document_change',
         'DROP INDEX access_by_document',
       ]) {
