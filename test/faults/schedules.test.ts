@@ -6,7 +6,8 @@ import { type RunReport, runSchedules, summaryLine } from './run.ts'
 import { planSchedule } from './schedule.ts'
 
 const SCHEDULES = 10
-const SEED = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+/** Fixed, so that the same tree is judged alike each time; `npm run faults` looks further. */
+const SEED = Number(process.env['FAULT_SEED'] ?? 20261126)
 
 needsKafkaJars('a hub in six processes', () => {
   test(`${SCHEDULES} schedules of overlapping faults break no promise (FAULT_SEED=${SEED})`, {
