@@ -180,7 +180,7 @@ function createTarget({ manifest, mappings, vault }: Reading, transport: HttpTra
   }
   return {
     prepare: async (row) => makeRequest(manifest, mappings, row.contract, inputOf(row)),
-    send: transport.send,
+    send: (request, sendByMs) => transport.send(request, sendByMs === undefined ? {} : { sendByMs }),
     judge: (contract, answer) => judgeAnswer(manifest, contract, answer),
     ...(manifest.confirm === undefined ? {} : { confirm }),
   }

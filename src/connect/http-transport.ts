@@ -16,12 +16,17 @@ interface HttpTransportOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+interface SendLimits {
+  readonly signal?: AbortSignal
+  readonly sendByMs?: number
+}
+
 export interface HttpTransport {
   /**
    * Never rejects: what goes wrong on the way is an answer of kind `failure`. A signal that aborts ends the exchange as
-   * the time-out does.
+   * the time-out does. What cannot begin by `sendByMs` (on the `performance.now()` clock) is not sent.
    */
-  readonly send: (request: PeerRequest, signal?: AbortSignal) => Promise<PeerAnswer>
+  readonly send: (request: PeerRequest, limits?: SendLimits) => Promise<PeerAnswer>
   readonly close: () => void
 }
 
@@ -36,7 +41,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
   const agent = secure ? new https.Agent(agentOptions) : new http.Agent(agentOptions)
   const prefix = base.pathname.replace(/\/$/, '')
 
-  const send = (request: PeerRequest, signal?: AbortSignal): Promise<PeerAnswer> =>
+  const send = (request: PeerRequest, { signal, sendByMs = Infinity }: SendLimits = {}): Promise<PeerAnswer> =>
     new Promise((resolve) => {
       const body = Buffer.from(request.body)
       const outgoing = (secure ? https : http).request({
@@ -61,9 +66,19 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       const timer = setTimeout(giveUp, options.timeoutMs)
       if (signal?.aborted === true) queueMicrotask(giveUp)
       else signal?.addEventListener('abort', giveUp, { once: true })
+      // Looked at when there is a connection, just before the first byte: a process may be stopped while it waits for one.
+      const begin = (): void => {
+        if (performance.now() > sendByMs) {
+          settle({ kind: 'failure', reason: 'late', detail: 'it could not begin in time', sent })
+          outgoing.destroy()
+          return
+        }
+        sent = true
+        outgoing.end(body)
+      }
       outgoing.on('socket', (socket) => {
-        if (socket.connecting) socket.once('connect', () => (sent = true))
-        else sent = true
+        if (socket.connecting) socket.once(secure ? 'secureConnect' : 'connect', begin)
+        else begin()
       })
       outgoing.on('error', (error) => settle(networkFailure(error, sent)))
       outgoing.on('response', (response) => {
@@ -71,7 +86,6 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
           .then((text) => settle(asAnswer(response, text)))
           .catch((error: unknown) => settle(networkFailure(error, true)))
       })
-      outgoing.end(body)
     })
 
   return { send, close: () => agent.destroy() }

@@ -66,7 +66,7 @@ export async function openLookUpSource(
     ask: async (question, signal) => {
       const script = scripts.get(question.contract)
       if (script === undefined) throw notServed(question.contract)
-      return run(manifest, script, question, (request) => send(request, signal))
+      return run(manifest, script, question, (request) => send(request, { signal }))
     },
   }
 }

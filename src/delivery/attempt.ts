@@ -36,8 +36,8 @@ async function sendOnce(options: AttemptOptions, row: InboxRow, claim: Claim): P
   }
   await faults?.('host.before-effect')
   // A process that was stopped for longer than its lease must not send: another one may have asked and sent meanwhile.
-  if (performance.now() > claim.sendByMs) return undefined
-  const answer = await target.send(request)
+  const answer = await target.send(request, claim.sendByMs)
+  if (answer.kind === 'failure' && answer.reason === 'late') return undefined
   await faults?.('host.after-effect')
   const verdict = target.judge(row.contract, answer)
   const counts = await breaker.record({ orderKey: row.order_key, class: verdict.class, probe: claim.probe })

@@ -10,7 +10,8 @@ export type PeerAnswer =
     }
   | {
       readonly kind: 'failure'
-      readonly reason: 'network' | 'timeout'
+      /** `late`: it could not begin in time, and nothing was sent. */
+      readonly reason: 'network' | 'timeout' | 'late'
       readonly detail: string
       /** False when no connection was made: then the peer has seen nothing. */
       readonly sent: boolean

@@ -31,7 +31,8 @@ export interface Confirmation {
 export interface Target {
   /** Throws a HubError when the delivery cannot be mapped: that is for ever. */
   readonly prepare: (row: InboxRow) => Promise<PeerRequest>
-  readonly send: (request: PeerRequest) => Promise<PeerAnswer>
+  /** What cannot begin by `sendByMs` (on the `performance.now()` clock) is not sent: a failure, `late`. */
+  readonly send: (request: PeerRequest, sendByMs?: number) => Promise<PeerAnswer>
   readonly judge: (contract: string, answer: PeerAnswer) => Verdict
   /** Absent where the peer recognises what it has already: there a repetition is harmless. */
   readonly confirm?: Confirmation

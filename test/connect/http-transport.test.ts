@@ -93,6 +93,21 @@ it('says network for a connection that is refused or cut, without naming the add
   })
 })
 
+it('sends nothing that could not begin in time, while it waited for a connection', async () => {
+  let arrived = 0
+  const { send } = await against((_, response) => {
+    arrived++
+    setTimeout(() => response.end(), 100)
+  })
+  // Both connections are taken: the third request waits for one of them, longer than it may.
+  const taken = [send(request), send(request)]
+  const late = await send(request, { sendByMs: performance.now() + 20 })
+  expect(await Promise.all(taken)).toMatchObject([{ kind: 'answer' }, { kind: 'answer' }])
+  expect(late).toMatchObject({ kind: 'failure', reason: 'late', sent: false })
+  expect(await send(request, { sendByMs: performance.now() + 1_000 })).toMatchObject({ kind: 'answer' })
+  expect(arrived).toBe(3)
+})
+
 it('takes http and https addresses and no others', () => {
   for (const url of ['ftp://127.0.0.1', 'no address', '']) {
     expect(() => createHttpTransport({ url, timeoutMs: 1, connections: 1 })).toThrow('config.invalid')
