@@ -6,7 +6,7 @@ import { type RunReport, runSchedules, summaryLine } from './run.ts'
 import { planSchedule } from './schedule.ts'
 
 const SCHEDULES = 10
-/** Fixed, so that the same tree is judged alike each time; `npm run faults` looks further. */
+/** Fixed, and known to pass, so that the same tree is judged alike each time; `npm run faults` is what looks further. */
 const SEED = Number(process.env['FAULT_SEED'] ?? 20261126)
 
 needsKafkaJars('a hub in six processes', () => {
