@@ -20,7 +20,7 @@ const KEYWORDS = new Set<string>([
 ])
 
 /** Another meta-schema could bring vocabularies of its own, which the compiler does not honour. */
-const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+export const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 
 const STANDARD_FORMATS = ['date', 'date-time', 'time', 'uuid', 'uri', 'email', 'json-pointer']
 

@@ -2,9 +2,10 @@ import type { ValidateFunction } from 'ajv/dist/2020.js'
 import type { Json, JsonObject } from '#kernel/json.ts'
 import { createAjv } from '../ajv.ts'
 import { explainGap } from './explain.ts'
-import { type Gap, type Proof, wholeInstances } from './gaps.ts'
+import { type Gap, gap, type Proof, wholeInstances } from './gaps.ts'
 import { gapsOf } from './included.ts'
-import { fingerprint, keywordOf, type Place } from './place.ts'
+import { faultOfSchema } from './meta-schema.ts'
+import { fingerprint, isMisjudged, keywordOf, type Place } from './place.ts'
 import type { Change, Compatibility, CompatibilityMode, Verdict } from './verdict.ts'
 
 export interface CompareOptions {
@@ -60,17 +61,37 @@ function changesIn(
     steps: 0,
     level: 0,
   }
-  const all = gapsOf(proof, [narrowPlace], widePlace)
+  const all = gapsBetween(proof, narrowPlace, widePlace)
   const named = all.filter(({ rule }) => rule !== 'repeated')
   const found = named.length === 0 ? all : named
   const changes = new Map<string, Change>()
-  for (const gap of found) {
-    const known = changes.get(`${gap.pointer} ${gap.rule}`)
+  for (const one of found) {
+    const known = changes.get(`${one.pointer} ${one.rule}`)
     if (known?.verdict === 'incompatible' || (known === undefined && changes.size >= MAX_CHANGES)) continue
-    const counterexample = counterexampleOf(proof, gap, narrowPlace, widePlace)
-    changes.set(`${gap.pointer} ${gap.rule}`, changeOf(direction, gap, widePlace, counterexample))
+    const counterexample = counterexampleOf(proof, one, narrowPlace, widePlace)
+    changes.set(`${one.pointer} ${one.rule}`, changeOf(direction, one, widePlace, counterexample))
   }
   return [...changes.values()]
+}
+
+/** All that is missing; a document too deep for the stack is beyond the bounds like one that is too large. */
+function gapsBetween(proof: Proof, narrow: Place, wide: Place): Gap[] {
+  try {
+    const faults = faultGaps(narrow.root, wide)
+    return faults.length > 0 ? faults : gapsOf(proof, [narrow], wide)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return [gap('budget', wide, '', [], () => [])]
+  }
+}
+
+/** What keeps a document from being compared: nothing can be proved of it then. */
+function faultGaps(narrow: JsonObject, wide: Place): Gap[] {
+  const [ofNarrow, ofWide] = [faultOfSchema(narrow), faultOfSchema(wide.root)]
+  return [
+    ...(ofWide === undefined ? [] : [gap(ofWide.rule, wide, ofWide.pointer, [], () => [])]),
+    ...(ofNarrow === undefined ? [] : [{ ...gap('other', wide, '', [], () => []), about: ofNarrow.pointer || '/' }]),
+  ]
 }
 
 function changeOf(direction: Change['direction'], gap: Gap, wide: Place, counterexample: Json | undefined): Change {
@@ -88,7 +109,9 @@ function changeOf(direction: Change['direction'], gap: Gap, wide: Place, counter
 
 function counterexampleOf({ isInstance }: Proof, gap: Gap, narrow: Place, wide: Place): Json | undefined {
   for (const whole of wholeInstances(gap)) {
-    if (isInstance(whole, narrow) === true && isInstance(whole, wide) === false) return whole
+    const isNarrow = isInstance(whole, narrow)
+    if (isNarrow === undefined) return undefined
+    if (isNarrow && isInstance(whole, wide) === false) return whole
   }
   return undefined
 }
@@ -111,7 +134,7 @@ function createJudge(): Proof['isInstance'] {
 }
 
 function compile(ajv: ReturnType<typeof createAjv>, place: Place): ValidateFunction | undefined {
-  if (typeof place.schema === 'boolean') return undefined
+  if (typeof place.schema === 'boolean' || isMisjudged(place.root)) return undefined
   const isRoot = place.schema === place.root
   const defs = isRoot ? {} : defsOf(place)
   if (defs === undefined) return undefined

@@ -85,6 +85,24 @@ const TEXTS: Readonly<Record<string, Texts>> = {
   not: texts('排除了另一版本允许的数据', 'rules out data that the other version allows', WIDEN_ZH, WIDEN_EN),
   false: texts('不接受任何值', 'takes no value at all', WIDEN_ZH, WIDEN_EN),
   value: texts('不接受取值 {about}', 'does not take the value {about}', WIDEN_ZH, WIDEN_EN),
+  schema: texts(
+    '不是 JSON Schema 2020-12（此处的值 {wanted} 不合元模式）',
+    'is no JSON Schema 2020-12: the meta-schema does not take {wanted}',
+    '按 2020-12 元模式改正该值',
+    'correct the value as the 2020-12 meta-schema has it',
+  ),
+  endless: texts(
+    '在此处引用自身而没有进入成员或数组项，无法判断任何值',
+    'refers to itself here without going into a member or an item, so that it judges no value',
+    '删除该引用，或让它出现在 properties 或 items 之内',
+    'remove the reference, or let it stand inside properties or items',
+  ),
+  other: texts(
+    '无法与另一版本比较：后者在 {about} 处不是可判断的 JSON Schema 2020-12',
+    'cannot be compared: at {about} the other version is no JSON Schema 2020-12 that judges anything',
+    '按 2020-12 元模式改正另一版本',
+    'correct the other version as the 2020-12 meta-schema has it',
+  ),
   unjudged: texts(
     '此关键字不在可证明的范围内',
     'this keyword is beyond what can be proved',

@@ -98,8 +98,12 @@ function without(place: Place, keywords: readonly string[]): Place {
   if (typeof place.schema === 'boolean') return place
   const entries = Object.entries(place.schema)
   if (!entries.some(([keyword]) => keywords.includes(keyword))) return place
-  return { ...place, schema: Object.fromEntries(entries.filter(([keyword]) => !keywords.includes(keyword))) }
+  const gone = [...keywords, ...UNEVALUATED]
+  return { ...place, schema: Object.fromEntries(entries.filter(([keyword]) => !gone.includes(keyword))) }
 }
+
+/** What they let through is what the keywords beside them have not looked at. */
+const UNEVALUATED = ['unevaluatedProperties', 'unevaluatedItems']
 
 const denied = (place: Place): Place => ({ ...place, schema: { not: place.schema } })
 

@@ -1,7 +1,7 @@
 import { isJsonObject } from '#kernel/json.ts'
 import { declaredOf, dependentOf, highest, lowest, propertyOf, requiredOf, undeclaredOf } from './facts.ts'
 import { type Descend, type Frame, type Gap, gap } from './gaps.ts'
-import { below, keywordOf, namesAt, numberAt, type Place, propertyNames } from './place.ts'
+import { below, keywordOf, namesAt, namesIn, numberAt, type Place, propertyNames } from './place.ts'
 import { samples } from './samples.ts'
 
 /** A name that nobody uses, for a member that nobody declared. */
@@ -140,8 +140,7 @@ function dependentGaps(open: readonly Place[], wide: Place, frames: readonly Fra
       })
     }
   }
-  const schemas = keywordOf(wide, 'dependentSchemas')
-  for (const name of isJsonObject(schemas) ? Object.keys(schemas) : []) {
+  for (const name of namesIn(wide, 'dependentSchemas')) {
     const part = below(wide, 'dependentSchemas', name)
     if (part === undefined || isForbidden(propertyOf(open, name).places)) continue
     const present: Place = { schema: { type: 'object', required: [name] }, root: part.root, pointer: part.pointer }

@@ -42,17 +42,52 @@ export function namesAt(place: Place, keyword: string): string[] {
   return Array.isArray(value) ? value.filter((name) => typeof name === 'string') : []
 }
 
-export function propertyNames(place: Place): string[] {
-  const properties = keywordOf(place, 'properties')
-  return isJsonObject(properties) ? Object.keys(properties) : []
+/** Names of the schemas in a keyword that is a map of them. */
+export function namesIn(place: Place, keyword: 'properties' | 'dependentSchemas'): string[] {
+  const schemas = keywordOf(place, keyword)
+  return isJsonObject(schemas) ? Object.keys(schemas) : []
 }
 
-/** Where a local reference leads; undefined for what leads out of the document or nowhere. */
+export const propertyNames = (place: Place): string[] => namesIn(place, 'properties')
+
+/**
+ * Where a local reference leads; undefined for what leads out of the document, to a name in it, or nowhere, and wherever
+ * resources are embedded in the document: each has a root of its own.
+ */
 export function referenced({ root }: Place, reference: Json): Place | undefined {
-  if (typeof reference !== 'string' || !/^#(?:\/|$)/.test(reference)) return undefined
-  const pointer = decodeURIComponent(reference.slice(1))
-  const schema = atPointer(root, pointer)
-  return isSchema(schema) ? { schema, root, pointer } : undefined
+  if (typeof reference !== 'string' || !/^#(?:\/|$)/.test(reference) || embedsResources(root)) return undefined
+  const pointer = percentDecoded(reference.slice(1))
+  const schema = pointer === undefined ? undefined : atPointer(root, pointer)
+  return pointer !== undefined && isSchema(schema) ? { schema, root, pointer } : undefined
+}
+
+function percentDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** In JSON text; where it leads depends on the way that led to it. */
+const DYNAMIC = /"\$(?:dynamic|recursive)Ref":/
+
+const embedding = new WeakMap<JsonObject, boolean>()
+
+/** Whether an `$id` below the root makes a part of the document a resource with references of its own. */
+function embedsResources(root: JsonObject): boolean {
+  const known = embedding.get(root)
+  if (known !== undefined) return known
+  const { $id: _own, ...rest } = root
+  const found = /"\$id":"/.test(JSON.stringify(rest))
+  embedding.set(root, found)
+  return found
+}
+
+/** Whether ajv is known to judge something of the document wrongly. */
+export function isMisjudged(root: JsonObject): boolean {
+  const text = JSON.stringify(root)
+  return DYNAMIC.test(text) || (text.includes('"unevaluatedItems":') && text.includes('"contains":'))
 }
 
 const NOT_JUDGING = new Set([
@@ -86,14 +121,19 @@ export function unjudgedKeywords(place: Place): string[] {
   )
 }
 
+/** Keywords that bear on what references in a document mean. */
+const NAMING = new Set(['$id', '$defs', 'definitions'])
+const judges = (keyword: string): boolean => KNOWN.has(keyword) || UNJUDGED.has(keyword)
+const judgesOrNames = (keyword: string): boolean => judges(keyword) || NAMING.has(keyword)
+
 /** A schema without what does not judge, in canonical form: annotations and orders that mean nothing are gone. */
-function judgingJson(schema: Schema): Json {
+function judgingJson(schema: Schema, isKept = judges): Json {
   if (typeof schema === 'boolean') return schema
-  const entries = Object.entries(schema).filter(([keyword]) => KNOWN.has(keyword) || UNJUDGED.has(keyword))
-  return Object.fromEntries(entries.map(([keyword, value]) => [keyword, judgingValue(keyword, value)]))
+  const entries = Object.entries(schema).filter(([keyword]) => isKept(keyword))
+  return Object.fromEntries(entries.map(([keyword, value]) => [keyword, judgingValue(keyword, value, isKept)]))
 }
 
-function judgingValue(keyword: string, value: Json): Json {
+function judgingValue(keyword: string, value: Json, isKept: typeof judges): Json {
   switch (keyword) {
     case 'type':
       return Array.isArray(value) ? value.toSorted() : [value]
@@ -104,18 +144,23 @@ function judgingValue(keyword: string, value: Json): Json {
     case 'properties':
     case 'dependentSchemas':
     case 'patternProperties':
-      return isJsonObject(value) ? mapped(value) : value
+    case 'dependencies':
+    case '$defs':
+    case 'definitions':
+      return isJsonObject(value) ? mapped(value, isKept) : value
     case 'const':
     case 'dependentRequired':
       return value
     default:
-      if (Array.isArray(value)) return value.map((one) => (isSchema(one) ? judgingJson(one) : one))
-      return isSchema(value) ? judgingJson(value) : value
+      if (Array.isArray(value)) return value.map((one) => (isSchema(one) ? judgingJson(one, isKept) : one))
+      return isSchema(value) ? judgingJson(value, isKept) : value
   }
 }
 
-const mapped = (schemas: JsonObject): JsonObject =>
-  Object.fromEntries(Object.entries(schemas).map(([name, one]) => [name, isSchema(one) ? judgingJson(one) : one]))
+const mapped = (schemas: JsonObject, isKept: typeof judges): JsonObject =>
+  Object.fromEntries(
+    Object.entries(schemas).map(([name, one]) => [name, isSchema(one) ? judgingJson(one, isKept) : one]),
+  )
 
 const prints = new WeakMap<JsonObject, WeakMap<JsonObject, string>>()
 const closures = new WeakMap<JsonObject, Map<string, string>>()
@@ -131,12 +176,25 @@ export function fingerprint(place: Place): string {
   const known = ofRoot.get(place.schema)
   if (known !== undefined) return known
   const text = canonicalJson(judgingJson(place.schema))
-  const print = sha256Digest([text, ...referencesIn(text).map((one) => closurePrint(place, one))].join('\n'))
+  const references = referencesIn(text)
+  const isLocal = !DYNAMIC.test(text) && references.every((one) => referenced(place, one))
+  const where = isLocal ? [] : [documentPrint(place.root), place.pointer]
+  const print = sha256Digest([text, ...references.map((one) => closurePrint(place, one)), ...where].join('\n'))
   ofRoot.set(place.schema, print)
   return print
 }
 
-const referencesIn = (text: string): string[] =>
+const documents = new WeakMap<JsonObject, string>()
+
+/** Equal where everything that a reference could find in two documents is equal. */
+function documentPrint(root: JsonObject): string {
+  const known = documents.get(root) ?? sha256Digest(canonicalJson(judgingJson(root, judgesOrNames)))
+  documents.set(root, known)
+  return known
+}
+
+/** Of a schema as JSON text. */
+export const referencesIn = (text: string): string[] =>
   [...text.matchAll(/"\$ref":("(?:[^"\\]|\\.)*")/g)].map(([, quoted = '""']) => JSON.parse(quoted) as string)
 
 /** Digest over everything that a reference reaches in its document. */
@@ -150,8 +208,8 @@ function closurePrint(place: Place, reference: string): string {
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (texts.has(next)) continue
     const target = referenced(place, next)
-    const text = target === undefined ? 'elsewhere' : canonicalJson(judgingJson(target.schema))
-    texts.set(next, text)
+    const text = target === undefined ? documentPrint(place.root) : canonicalJson(judgingJson(target.schema))
+    texts.set(next, DYNAMIC.test(text) ? text + documentPrint(place.root) : text)
     pending.push(...referencesIn(text))
   }
   const print = sha256Digest(canonicalJson([reference, ...[...texts].toSorted().flat()]))
