@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import kafkajs, { type AclEntry, type Admin, type EachBatchPayload, type IHeaders, type KafkaMessage } from 'kafkajs'
 import { HubError } from '#kernel/errors.ts'
 import { busError, guarded, within } from './kafka-errors.ts'
@@ -12,15 +11,18 @@ import type {
   KafkaConsumer,
   KafkaProducer,
 } from './kafka-port.ts'
+import { calmRequestQueue } from './kafka-request-queue.ts'
 import { KAFKA_TIMES, type KafkaSettings, type KafkaTimes } from './kafka-settings.ts'
 
-// The only file that imports kafkajs. What kafkajs gets wrong is named where it is held.
+// The only file that uses kafkajs. What kafkajs gets wrong is named where it is held.
 
 const RETRIES = 8
 /** Low, because `maxBytes` is only a wish: a fetch may bring this much of every partition of every topic. */
 const MAX_BYTES_PER_PARTITION = 256 * 1024
 const MAX_BYTES = 4 * 1024 * 1024
 const ALL_IN_SYNC = -1
+/** One after another, each partition would wait until those before it are landed. */
+const PARTITIONS_AT_ONCE = 4
 
 /** Opens no connection. One kafkajs client serves producers and administrators; each consumer has its own. */
 export function openKafkaClient(settings: KafkaSettings): KafkaClient {
@@ -128,6 +130,7 @@ function openConsumer(settings: KafkaSettings, times: KafkaTimes, options: Consu
       .run({
         autoCommit: false,
         eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
         eachBatch: (payload) => options.onBatch(asBatch(payload)),
       })
       .catch(options.onCrash)
@@ -242,6 +245,7 @@ function openAdmin(kafka: kafkajs.Kafka, times: KafkaTimes): KafkaAdmin {
         await admin.alterConfigs({ validateOnly: false, resources: [{ type, name: topic, configEntries }] })
       }),
     grant: (grants) => call('acls', async () => void (await admin.createAcls({ acl: grants.map(asAcl) }))),
+    holds: (grant) => call('acls', async () => (await admin.describeAcls(asAcl(grant))).resources.length > 0),
     close: () => admin.disconnect(),
   }
 }
@@ -264,37 +268,5 @@ function asAcl({ principal, operation, on }: Grant): AclEntry {
           resourceName: on.groupPrefix,
           resourcePatternType: ResourcePatternTypes.PREFIXED,
         }),
-  }
-}
-
-interface RequestQueue {
-  readonly pending: readonly unknown[]
-  throttledUntil: number
-  throttleCheckTimeoutId: NodeJS.Timeout | null
-  checkPendingRequests(): void
-}
-
-const WHILE_PENDING_MS = 10
-
-/**
- * kafkajs 2.2.4 arms a timer of (throttledUntil − now) ms, which is negative, after every answer and again each time
- * that timer fires, although nothing waits: a timer each millisecond per idle connection (6 % of a core, and Node's
- * TimeoutNegativeWarning). A look at the queue is needed only while requests wait in it.
- */
-function calmRequestQueue(): void {
-  const require = createRequire(import.meta.url)
-  const queue = require('kafkajs/src/network/requestQueue') as {
-    readonly prototype: { scheduleCheckPendingRequests(this: RequestQueue): void }
-  }
-  queue.prototype.scheduleCheckPendingRequests = function (this: RequestQueue): void {
-    if (this.throttleCheckTimeoutId !== null || this.pending.length === 0) return
-    const throttledMs = this.throttledUntil - Date.now()
-    this.throttleCheckTimeoutId = setTimeout(
-      () => {
-        this.throttleCheckTimeoutId = null
-        this.checkPendingRequests()
-      },
-      throttledMs > 0 ? throttledMs : WHILE_PENDING_MS,
-    )
   }
 }

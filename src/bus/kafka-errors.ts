@@ -61,6 +61,10 @@ export const refused = (where: string, cause?: unknown): HubError =>
     cause,
   })
 
+/** The broker no longer counts the consumer among the members of its group. */
+export const isMemberUnknown = (error: unknown): boolean =>
+  causes(error).some(({ type }) => type === 'UNKNOWN_MEMBER_ID')
+
 /** The error and what it says caused it, outermost first; a chain that loops ends. */
 function causes(error: unknown): readonly ClientError[] {
   const chain: ClientError[] = []

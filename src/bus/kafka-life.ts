@@ -21,6 +21,8 @@ export interface Life {
   readonly started: Promise<void>
   readonly ageMs: () => number
   readonly silenceMs: () => number
+  /** Declares it dead. */
+  readonly die: (error: HubError) => void
   /** Leaves the group, within bounds. */
   readonly end: () => Promise<void>
 }
@@ -71,6 +73,7 @@ export function beginLife(
     started,
     ageMs: () => performance.now() - bornAt,
     silenceMs,
+    die,
     async end() {
       alive = false
       clearInterval(watchdog)

@@ -93,6 +93,8 @@ export interface KafkaAdmin {
   readonly setConfig: (topic: string, config: Readonly<Record<string, string>>) => Promise<void>
   /** Adds rights; those that exist stay. */
   readonly grant: (grants: readonly Grant[]) => Promise<void>
+  /** Whether the brokers know this right. */
+  readonly holds: (grant: Grant) => Promise<boolean>
   readonly close: () => Promise<void>
 }
 

@@ -1,4 +1,5 @@
 import type { BusMessage, SubscribeOptions, Subscription } from './bus.ts'
+import { busError, isMemberUnknown } from './kafka-errors.ts'
 import { createHolds } from './kafka-holds.ts'
 import type { FetchedBatch, FetchedRecord, KafkaClient, Lane } from './kafka-port.ts'
 import { type ReaderSettings, supervise } from './kafka-supervisor.ts'
@@ -25,6 +26,7 @@ export async function startReader(
   /** Moves with each rebalance and each new consumer: what was begun in an earlier one must not be committed. */
   let epoch = 0
   const inHand = new Set<Promise<void>>()
+  const isZombie = createZombieWatch()
 
   const holdBack = (lane: Lane, ms: number): void => {
     quietly(() => supervised.consumer()?.pause(lane))
@@ -48,6 +50,7 @@ export async function startReader(
     } catch (error) {
       report(error)
       holdBack(batch, holds.failed(batch))
+      if (epoch === began && isZombie(batch, began, error)) supervised.renew(busError(error, request.group))
     }
   }
 
@@ -121,3 +124,18 @@ function portions(records: readonly FetchedRecord[], size: number): readonly (re
 }
 
 const asMessage = ({ topic, partition }: Lane, record: FetchedRecord): BusMessage => ({ ...record, topic, partition })
+
+/**
+ * kafkajs joins anew when its heartbeat is told that the member is unknown; but when that joining fails it reads on in its
+ * old lanes, sends no heartbeat any more and can commit nothing. Told twice of one lane in one epoch, it is such a one.
+ */
+function createZombieWatch(): (lane: Lane, epoch: number, error: unknown) => boolean {
+  const toldIn = new Map<string, number>()
+  return ({ topic, partition }, epoch, error) => {
+    if (!isMemberUnknown(error)) return false
+    const lane = `${topic}/${partition}`
+    const isToldAgain = toldIn.get(lane) === epoch
+    toldIn.set(lane, epoch)
+    return isToldAgain
+  }
+}

@@ -33,6 +33,8 @@ interface Supervised {
   readonly started: Promise<void>
   readonly consumer: () => KafkaConsumer | undefined
   readonly notReady: () => string | undefined
+  /** Puts a new consumer in the place of the one there is. */
+  readonly renew: (error: HubError) => void
   readonly close: () => Promise<void>
 }
 
@@ -94,6 +96,7 @@ export function supervise(
       throw error
     }),
     consumer: () => life.consumer,
+    renew: (error) => life.die(error),
     notReady: () => {
       const silentMs = life.silenceMs()
       if (silentMs < settings.readyMs) return undefined

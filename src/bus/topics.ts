@@ -43,20 +43,22 @@ export async function grantTopics(
 ): Promise<void> {
   const admin = client.admin()
   try {
-    await admin.grant(
-      users.flatMap(({ party, user: principal, generations = [1] }): readonly Grant[] => [
-        { principal, operation: 'write', on: { topic: inTopic(party) } },
-        ...generations.map(
-          (generation): Grant => ({ principal, operation: 'read', on: { topic: outTopic(party, generation) } }),
-        ),
-        { principal, operation: 'read', on: { topic: receiptTopic(party) } },
-        { principal, operation: 'read', on: { groupPrefix: `${party}.` } },
-      ]),
-    )
+    const grants = users.flatMap(grantsOf)
+    await admin.grant(grants)
+    for (const grant of grants) await untilKnown('acls', 'the new rights', () => admin.holds(grant))
   } finally {
     await admin.close()
   }
 }
+
+const grantsOf = ({ party, user: principal, generations = [1] }: TopicUser): readonly Grant[] => [
+  { principal, operation: 'write', on: { topic: inTopic(party) } },
+  ...generations.map(
+    (generation): Grant => ({ principal, operation: 'read', on: { topic: outTopic(party, generation) } }),
+  ),
+  { principal, operation: 'read', on: { topic: receiptTopic(party) } },
+  { principal, operation: 'read', on: { groupPrefix: `${party}.` } },
+]
 
 /** A token of 1 MiB, wrapped for its recipient, with its receipt. */
 const MAX_MESSAGE_BYTES = 2 * 1024 * 1024
@@ -77,7 +79,7 @@ export async function applyTopics(
     const config = configOf(plan)
     const missing = topics.filter((topic) => !existing.has(topic))
     await admin.createTopics(missing.map((topic) => ({ topic, config, ...plan })))
-    for (const topic of missing) await untilKnown(admin, topic)
+    for (const topic of missing) await untilKnown(topic, 'the new topic', () => exists(admin, topic))
     const applied: AppliedTopic[] = []
     for (const topic of topics) {
       const outcome = existing.has(topic) ? await adjust(admin, topic, plan, config) : 'created'
@@ -92,18 +94,27 @@ export async function applyTopics(
 const KNOWN_WITHIN_MS = 15_000
 const KNOWN_POLL_MS = 50
 
-/** A new topic takes a moment until every broker knows it; until then metadata says that it does not exist. */
-async function untilKnown(admin: KafkaAdmin, topic: string): Promise<void> {
+/** The controller takes a change, the brokers follow: until then they answer as if it had not been made. */
+async function untilKnown(about: string, change: string, known: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + KNOWN_WITHIN_MS
-  for (;;) {
-    try {
-      if ((await admin.partitions(topic)) > 0) return
-    } catch (error) {
-      if (!(error instanceof HubError) || error.code !== 'bus.topic_faulty') throw error
-    }
-    if (performance.now() > deadline) throw unavailable(topic, 'the brokers do not know the new topic')
+  while (!(await known())) {
+    if (performance.now() > deadline) throw unavailable(about, `the brokers do not know ${change}`)
     await sleep(KNOWN_POLL_MS)
   }
+}
+
+async function exists(admin: KafkaAdmin, topic: string): Promise<boolean> {
+  try {
+    return (await admin.partitions(topic)) > 0
+  } catch (error) {
+    if (error instanceof HubError && error.code === 'bus.topic_faulty') return false
+    throw error
+  }
+}
+
+async function isSet(admin: KafkaAdmin, topic: string, wanted: Readonly<Record<string, string>>): Promise<boolean> {
+  const actual = new Map(Object.entries(await admin.config(topic)))
+  return Object.entries(wanted).every(([name, value]) => actual.get(name) === value)
 }
 
 async function adjust(
@@ -120,9 +131,9 @@ async function adjust(
       `has ${partitions} partitions, the plan says ${plan.partitions}; a change needs --new-generation`,
     )
   }
-  const actual = new Map(Object.entries(await admin.config(topic)))
-  if (Object.entries(wanted).every(([name, value]) => actual.get(name) === value)) return 'unchanged'
+  if (await isSet(admin, topic, wanted)) return 'unchanged'
   await admin.setConfig(topic, wanted)
+  await untilKnown(topic, 'its new settings', () => isSet(admin, topic, wanted))
   return 'adjusted'
 }
 

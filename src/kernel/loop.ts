@@ -9,6 +9,8 @@ export interface Loop {
 
 export interface LoopOptions {
   readonly pollMs: number
+  /** After a step that found work the next begins no sooner than so long after its beginning, so that it finds more. */
+  readonly gatherMs?: number
   readonly onError: (error: unknown) => void
 }
 
@@ -17,8 +19,8 @@ const FAILING_MS = 30_000
 const HANGING_MS = 60_000
 
 /**
- * Repeats a step: at once while it finds work, else when woken or polled. An error pauses the loop for a second and
- * never ends it.
+ * Repeats a step: at once (or after `gatherMs`) while it finds work, else when woken or polled. An error pauses the
+ * loop for a second and never ends it.
  */
 export function startLoop(step: () => Promise<number>, options: LoopOptions): Loop {
   let stopped = false
@@ -44,9 +46,13 @@ export function startLoop(step: () => Promise<number>, options: LoopOptions): Lo
   async function run(): Promise<void> {
     while (!stopped) {
       woken = false
+      const begunMs = performance.now()
       let pauseMs = options.pollMs
       try {
-        if ((await runStep()) > 0) continue
+        if ((await runStep()) > 0) {
+          await gather(begunMs)
+          continue
+        }
       } catch (error) {
         options.onError(error)
         pauseMs = ERROR_PAUSE_MS
@@ -63,6 +69,11 @@ export function startLoop(step: () => Promise<number>, options: LoopOptions): Lo
         resolve()
       }
     })
+  }
+
+  async function gather(begunMs: number): Promise<void> {
+    const restMs = begunMs + (options.gatherMs ?? 0) - performance.now()
+    if (restMs > 0 && !stopped) await new Promise((resolve) => setTimeout(resolve, restMs))
   }
 
   const ended = run()

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type KafkaJars, kafkaJars } from './kafka-jars.ts'
 import { type JavaProcess, javaArguments, launchJava, runJava } from './kafka-process.ts'
 import { makeCertificate, type NodePlan, propertiesOf } from './kafka-properties.ts'
+import { takePort } from './ports.ts'
 
 export interface LocalKafkaOptions {
   /** Holds the jars; shared by all runs. */
@@ -40,7 +40,8 @@ export async function startLocalKafka(options: LocalKafkaOptions): Promise<Local
   const { dataDir, nodes = 1, users } = options
   await mkdir(dataDir, { recursive: true })
   const certificate = users === undefined ? undefined : await makeCertificate(dataDir)
-  const ports = await freePorts(nodes * 3)
+  const taken = await Promise.all(Array.from({ length: nodes * 3 }, takePort))
+  const ports = taken.map(({ port }) => port)
   const plans = Array.from({ length: nodes }, (_, n) => ({
     id: n + 1,
     ports: { plain: ports[3 * n] ?? 0, controller: ports[3 * n + 1] ?? 0, secure: ports[3 * n + 2] ?? 0 },
@@ -67,6 +68,7 @@ export async function startLocalKafka(options: LocalKafkaOptions): Promise<Local
   const stop = async (): Promise<void> => {
     // All at once: a node that leaves alone waits for others to take over what it leads.
     await Promise.all(plans.map((_, node) => stopNode(node)))
+    await Promise.all(taken.map(({ release }) => release()))
   }
   try {
     await Promise.all(plans.map((_, node) => startNode(node)))
@@ -104,22 +106,4 @@ async function format(
   ])
   const args = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', fileOf(plan), ...scram]
   await runJava([...javaArguments(jars), ...args])
-}
-
-/** Below the range that the system gives to outgoing connections: nobody takes them while a node is down. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const found = new Set<number>()
-  while (found.size < count) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000)
-    if (!found.has(port) && (await isFree(port))) found.add(port)
-  }
-  return [...found]
-}
-
-function isFree(port: number): Promise<boolean> {
-  const probe = createServer()
-  return new Promise((resolve) => {
-    probe.once('error', () => resolve(false))
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
 }

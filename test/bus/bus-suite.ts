@@ -18,6 +18,8 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     open.push(opened)
     return opened
   }
+  // Members that read other topics rebalance a group: on a shared broker each suite has its own.
+  const group = `suite-${process.pid}`
   let topic = ''
   let counter = 0
   const newTopic = async (): Promise<string> => {
@@ -32,7 +34,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
   it('hands messages over in the order they were published, with key, headers and bytes', async () => {
     const seen: BusMessage[] = []
     const it1 = bus()
-    await it1.subscribe({ topics: [await newTopic()], group: 'g', onBatch: async (batch) => void seen.push(...batch) })
+    await it1.subscribe({ topics: [await newTopic()], group, onBatch: async (batch) => void seen.push(...batch) })
     const bytes = Buffer.from([0xff, 0x00, 0x80])
     await it1.publish(topic, [record('a', 1), record('a', 2)])
     await it1.publish(topic, [{ key: 'a', value: bytes, headers: { ce_id: '3' } }])
@@ -59,7 +61,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     await it1.publish(await newTopic(), [record('a', 1), record('a', 2)])
     await it1.subscribe({
       topics: [topic],
-      group: 'g',
+      group,
       onBatch: async (batch) => {
         attempts.push(numbers(batch))
         if (attempts.length < 3) throw new TypeError('scripted')
@@ -73,7 +75,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
         [1, 2],
       ]),
     )
-    await eventually(async () => expect(await it1.lag(topic, 'g')).toBe(0))
+    await eventually(async () => expect(await it1.lag(topic, group)).toBe(0))
     expect(errors).toHaveLength(2)
   })
 
@@ -87,7 +89,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     let started = false
     await it1.subscribe({
       topics: [topic],
-      group: 'g',
+      group,
       onBatch: () => {
         started = true
         return handling
@@ -95,9 +97,9 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     })
     await eventually(() => expect(started).toBe(true))
     await sleep(50)
-    expect(await it1.lag(topic, 'g')).toBe(1)
+    expect(await it1.lag(topic, group)).toBe(1)
     release()
-    await eventually(async () => expect(await it1.lag(topic, 'g')).toBe(0))
+    await eventually(async () => expect(await it1.lag(topic, group)).toBe(0))
   })
 
   it('hands nothing over while paused and goes on where it was', async () => {
@@ -105,7 +107,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     const it1 = bus()
     const subscription = await it1.subscribe({
       topics: [await newTopic()],
-      group: 'g',
+      group,
       onBatch: async (batch) => void seen.push(...batch),
     })
     subscription.pause()
@@ -123,14 +125,14 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     const it1 = bus()
     const gone = await it1.subscribe({
       topics: [await newTopic()],
-      group: 'g',
+      group,
       onBatch: async (batch) => void first.push(...batch),
     })
     await it1.publish(topic, [record('a', 1)])
-    await eventually(async () => expect(await it1.lag(topic, 'g')).toBe(0))
+    await eventually(async () => expect(await it1.lag(topic, group)).toBe(0))
     await gone.close()
     await it1.publish(topic, [record('a', 2)])
-    await bus().subscribe({ topics: [topic], group: 'g', onBatch: async (batch) => void second.push(...batch) })
+    await bus().subscribe({ topics: [topic], group, onBatch: async (batch) => void second.push(...batch) })
     await eventually(() => expect(numbers(second)).toEqual([2]))
     expect(numbers(first)).toEqual([1])
   })
@@ -140,7 +142,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     const [reader, writer] = [bus(), bus()]
     await reader.subscribe({
       topics: [await newTopic()],
-      group: 'g',
+      group,
       onBatch: async (batch) => void seen.push(...batch),
     })
     await writer.publish(topic, [record('a', 1)])
@@ -152,7 +154,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     const reader = bus()
     await reader.subscribe({
       topics: [await newTopic()],
-      group: 'g',
+      group,
       onBatch: async (batch) => {
         for (const n of numbers(batch)) seen.add(n)
       },
@@ -172,7 +174,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     let calls = 0
     await it1.subscribe({
       topics: [await newTopic()],
-      group: 'g',
+      group,
       onBatch: async (batch) => {
         if (calls++ % 3 === 0) throw new RangeError('scripted')
         for (const message of batch) {
@@ -192,7 +194,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     for (const [key, order] of seen) {
       expect({ key, order }).toEqual({ key, order: order.toSorted((a, b) => a - b) })
     }
-    await eventually(async () => expect(await it1.lag(topic, 'g')).toBe(0))
+    await eventually(async () => expect(await it1.lag(topic, group)).toBe(0))
   })
 
   it('gives what a closed member could not finish to the next one', async () => {
@@ -202,7 +204,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     await it1.publish(await newTopic(), [record('a', 1)])
     const gone = await it1.subscribe({
       topics: [topic],
-      group: 'g',
+      group,
       onBatch: async () => {
         attempts++
         throw new SyntaxError('scripted')
@@ -211,7 +213,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     await eventually(() => expect(attempts).toBeGreaterThan(0))
     await gone.close()
     const before = attempts
-    await bus().subscribe({ topics: [topic], group: 'g', onBatch: async (batch) => void seen.push(...batch) })
+    await bus().subscribe({ topics: [topic], group, onBatch: async (batch) => void seen.push(...batch) })
     await eventually(() => expect(numbers(seen)).toEqual([1]))
     expect(attempts).toBe(before)
   })
@@ -224,7 +226,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     await it1.publish(await newTopic(), [record('a', 1)])
     const subscription = await it1.subscribe({
       topics: [topic],
-      group: 'g',
+      group,
       onBatch: async () => {
         started = true
         await sleep(300)
@@ -235,7 +237,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     await subscription.close()
     expect(ended).toBe(true)
     await it1.publish(topic, [record('a', 2)])
-    await bus().subscribe({ topics: [topic], group: 'g', onBatch: async (batch) => void second.push(...batch) })
+    await bus().subscribe({ topics: [topic], group, onBatch: async (batch) => void second.push(...batch) })
     await eventually(() => expect(numbers(second)).toEqual([2]))
   })
 
@@ -245,7 +247,7 @@ export function busSuite(openBus: () => Bus, makeTopic: (topic: string) => Promi
     const it1 = bus()
     await it1.subscribe({
       topics: [await newTopic()],
-      group: 'g',
+      group,
       onBatch: async (batch) => {
         if (failures === 0) throw new TypeError('scripted')
         seen.push(...batch)

@@ -13,6 +13,9 @@ import { eventually } from './eventually.ts'
 const record = (key: string, value: string) => ({ key, value, headers: {} })
 const values = (messages: readonly BusMessage[]): string[] => messages.map(({ value }) => value.toString())
 
+/** Members that read other topics rebalance a group: on a shared broker each suite has its own. */
+const group = unique('guards')
+
 const opened: Bus[] = []
 const open = (options: Partial<KafkaBusOptions> & Pick<KafkaBusOptions, 'brokers'>): Bus => {
   const bus = openKafkaBus({ clientId: 'guards', times: QUICK_TIMES, ...options })
@@ -35,7 +38,7 @@ withKafka('on a real broker the Kafka bus', (brokers) => {
       keys.map((key) => record(key, key)),
     )
     const seen: BusMessage[] = []
-    await bus.subscribe({ topics: [topic], group: 'g', onBatch: async (batch) => void seen.push(...batch) })
+    await bus.subscribe({ topics: [topic], group, onBatch: async (batch) => void seen.push(...batch) })
     await eventually(() => expect(seen).toHaveLength(keys.length))
     for (const { key, partition } of seen) expect({ key, partition }).toEqual({ key, partition: partitionOf(key, 7) })
   })
@@ -56,8 +59,8 @@ withKafka('on a real broker the Kafka bus', (brokers) => {
     await makeTopic(brokers(), topic, { partitions: 1 })
     const bus = open({ brokers: brokers(), reader: { resetPauseMs: 1_000 } })
     await bus.publish(topic, [record('a', '1')])
-    const first = await bus.subscribe({ topics: [topic], group: 'g', onBatch: async () => undefined })
-    await eventually(async () => expect(await bus.lag(topic, 'g')).toBe(0))
+    const first = await bus.subscribe({ topics: [topic], group, onBatch: async () => undefined })
+    await eventually(async () => expect(await bus.lag(topic, group)).toBe(0))
     await first.close()
     await bus.publish(
       topic,
@@ -74,7 +77,7 @@ withKafka('on a real broker the Kafka bus', (brokers) => {
     let readAt = 0
     await bus.subscribe({
       topics: [topic],
-      group: 'g',
+      group,
       onBatch: async (batch) => {
         readAt = performance.now()
         seen.push(...values(batch))
@@ -93,7 +96,7 @@ withKafka('on a real broker the Kafka bus', (brokers) => {
     const topic = unique('codec')
     await makeTopic(brokers(), topic, { config: { 'compression.type': 'zstd' } })
     const bus = open({ brokers: brokers() })
-    const subscribe = (to: string) => bus.subscribe({ topics: [to], group: 'g', onBatch: async () => undefined })
+    const subscribe = (to: string) => bus.subscribe({ topics: [to], group, onBatch: async () => undefined })
     await expect(subscribe(topic)).rejects.toMatchObject({ code: 'bus.topic_faulty' })
     await expect(subscribe(unique('missing'))).rejects.toMatchObject({ code: 'bus.topic_faulty' })
     await expect(bus.publish(unique('missing'), [record('a', '1')])).rejects.toMatchObject({ code: 'bus.topic_faulty' })
@@ -116,7 +119,7 @@ withKafka('on a real broker the Kafka bus', (brokers) => {
     const seen: BusMessage[] = []
     await open({ brokers: brokers() }).subscribe({
       topics: [topic],
-      group: 'g',
+      group,
       onBatch: async (batch) => void seen.push(...batch),
     })
     await eventually(() => expect(seen).toHaveLength(2))
@@ -159,7 +162,7 @@ withKafka('on a real broker the Kafka bus', (brokers) => {
     }
     const member = async () => {
       const bus = open({ brokers: brokers(), reader: { batchSize: 5 } })
-      return bus.subscribe({ topics: [topic], group: 'g', onBatch })
+      return bus.subscribe({ topics: [topic], group, onBatch })
     }
     const publisher = open({ brokers: brokers() })
     const publishing = (async () => {
@@ -179,7 +182,7 @@ withKafka('on a real broker the Kafka bus', (brokers) => {
     await publishing
     await eventually(() => expect([...seen.values()].flat()).toHaveLength(1_000))
     for (const order of seen.values()) expect(order).toEqual(Array.from({ length: 100 }, (_, n) => n))
-    await eventually(async () => expect(await publisher.lag(topic, 'g')).toBe(0))
+    await eventually(async () => expect(await publisher.lag(topic, group)).toBe(0))
   })
 })
 
@@ -199,8 +202,8 @@ test.each([
     const begun = performance.now()
     const calls = [
       bus.publish('t', [record('a', '1')]),
-      bus.subscribe({ topics: ['t'], group: 'g', onBatch: async () => undefined }),
-      bus.lag('t', 'g'),
+      bus.subscribe({ topics: ['t'], group, onBatch: async () => undefined }),
+      bus.lag('t', group),
     ]
     for (const outcome of await Promise.allSettled(calls)) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'bus.unavailable', retriable: true } })

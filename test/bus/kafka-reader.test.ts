@@ -106,6 +106,27 @@ test('a commit that fails leaves the records where they are', async () => {
   expect(errors).toHaveLength(1)
 })
 
+test('a member that its group does not know twice in a row is replaced; once it may join anew by itself', async () => {
+  const { consumer, consumers, errors } = await reader(nothing)
+  const unknown = Object.assign(new Error('scripted'), { type: 'UNKNOWN_MEMBER_ID' })
+  const batch = (partition: number) =>
+    scriptedBatch(1, {
+      partition,
+      commit: async () => {
+        throw unavailable('t', 'scripted', unknown)
+      },
+    }).batch
+  await Promise.all([0, 1].map((partition) => consumer(0).options.onBatch(batch(partition))))
+  consumer(0).options.onJoin()
+  await consumer(0).options.onBatch(batch(0))
+  await sleep(30)
+  expect(consumers).toHaveLength(1)
+  await consumer(0).options.onBatch(batch(0))
+  await eventually(() => expect(consumers).toHaveLength(2))
+  expect(consumer(0).calls).toContain('close')
+  expect(errors.length).toBeGreaterThanOrEqual(4)
+})
+
 test('what was begun before a rebalance is not committed after it', async () => {
   let rebalance = (): void => undefined
   const { consumer } = await reader(async () => rebalance())

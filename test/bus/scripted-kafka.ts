@@ -61,6 +61,7 @@ export function scriptedKafka(script: Script = {}): {
     setConfig: async () => undefined,
     grant: async () => undefined,
     close: async () => undefined,
+    holds: async () => true,
     ...script.admin,
   })
   return { client: { consumer, producer, admin }, consumers, producers }

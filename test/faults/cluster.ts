@@ -49,6 +49,8 @@ export interface Cluster {
   /** Where clients reach a gateway, and where the checker does. */
   readonly clientUrl: (gateway: string) => string
   readonly directUrl: (gateway: string) => string
+  /** Through a line that heals with the others. */
+  readonly databaseUrl: string
   /** Clients that were opened once, by party and address. */
   readonly clients: Map<string, Promise<PartyClient>>
   /** Heals every line, clock, disk, broker and process, starts what is dead; resolves with the names that are not ready. */
@@ -156,6 +158,7 @@ async function build(
     line,
     clientUrl: (gateway: string) => `http://127.0.0.1:${line(`client->${gateway}`).port}`,
     directUrl: (gateway: string) => `http://127.0.0.1:${role(gateway).port}`,
+    databaseUrl: urlOf('gateway-1'),
     clients: new Map<string, Promise<PartyClient>>(),
     recover: () => recover({ database, broker, peers, lines, roles }),
   }

@@ -6,11 +6,14 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '#store/embedded.ts
 import type { ProxyTarget } from '../support/tcp-proxy.ts'
 import { createTurns } from './in-turn.ts'
 
-const run = promisify(execFile)
+const execute = promisify(execFile)
+/** With messages that can be read. */
+const run = (command: string, args: readonly string[]) =>
+  execute(command, [...args], { env: { ...process.env, LC_ALL: 'C' } })
 const DISK = '768m'
 /** The log must fit on the small disk many times over. */
 const SETTINGS = { max_wal_size: '96MB', min_wal_size: '32MB', max_connections: '150' }
-const FILL_TRIES = 20
+const LAST_BYTES = 16 * 1024 * 1024
 const SOCKET = '.s.PGSQL.5432'
 
 /** A durable PostgreSQL that can be stopped, killed and started again on the same data, and whose disk can be full. */
@@ -54,6 +57,17 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
       },
     })
   }
+  /** Recovery after a crash needs room: on a full disk it may fail, and whoever frees the disk starts it again. */
+  const ensure = async (): Promise<void> => {
+    const beganFull = isFull
+    try {
+      await start()
+    } catch (error) {
+      if (isFull) return
+      if (!beganFull) throw error
+      await start()
+    }
+  }
   const stop = async (how: 'fast' | 'kill'): Promise<void> => {
     const { pid } = running ?? {}
     if (how === 'kill' && pid !== undefined && isAlive(pid)) process.kill(pid, 'SIGKILL')
@@ -65,8 +79,7 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
   return {
     target: () => ({ path: join(disk, 'pg', SOCKET) }),
     noFullDisk,
-    // Recovery after a crash needs room: on a full disk it may fail, and whoever frees the disk starts it again.
-    ensure: () => inTurn(() => start().catch((error: unknown) => (isFull ? undefined : Promise.reject(error)))),
+    ensure: () => inTurn(ensure),
     stop: (how) => inTurn(() => stop(how)),
     async fillDisk() {
       isFull = true
@@ -84,18 +97,17 @@ export async function openFaultDatabase(dir: string): Promise<FaultDatabase> {
   }
 }
 
-/** The server may take a block between the look and the filling; what is left then is looked for again. */
+/** Most of it at once, which is quick; then block by block until there is none, because the server takes some meanwhile. */
 async function fill(disk: string, ballast: string): Promise<void> {
-  for (let n = 0; ; n++) {
-    const { bavail, bsize } = await statfs(disk)
-    if (bavail <= 0) return
-    const filled = await run('fallocate', ['-l', String(bavail * bsize), `${ballast}-${n}`]).catch(() => undefined)
-    if (filled === undefined && n >= FILL_TRIES) throw new Error(`${disk} could not be filled`)
-  }
+  const { bavail, bsize } = await statfs(disk)
+  const most = bavail * bsize - LAST_BYTES
+  if (most > 0) await run('fallocate', ['-l', String(most), `${ballast}-most`]).catch(() => undefined)
+  const filled = await run('dd', ['if=/dev/zero', `of=${ballast}-rest`, 'bs=4k']).catch(({ stderr }) => String(stderr))
+  if (typeof filled !== 'string' || !filled.includes('No space left')) throw new Error(`${disk} could not be filled`)
 }
 
 async function emptied(ballast: string): Promise<void> {
-  for (let n = 0; n <= FILL_TRIES; n++) await rm(`${ballast}-${n}`, { force: true })
+  for (const part of ['most', 'rest']) await rm(`${ballast}-${part}`, { force: true })
 }
 
 async function mount(disk: string): Promise<string | undefined> {

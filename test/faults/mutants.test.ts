@@ -31,7 +31,7 @@ const MARK_BEFORE_PUBLISH: Mutant = {
       "    fault('relay.before-publish')\n",
       "    const count = await markPublished(deps.db, lease, generation, ids)\n    fault('relay.before-publish')\n",
     ],
-    ["fault('relay.after-publish')\n    const count = await markPublished(deps.db, lease, generation, ids)\n", '\n'],
+    ['    const count = goingIds.length === 0 ? 0 : await markPublished(deps.db, lease, generation, goingIds)\n', ''],
   ],
 }
 const NO_ORDER_KEY: Mutant = {

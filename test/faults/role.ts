@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { takePort } from '../support/hub-process.ts'
+import { takePort } from '#sandbox/ports.ts'
+import { NODE_COMPILE_CACHE } from '../support/compile-cache.ts'
 
 const HERE = join(import.meta.dirname, '../..')
-const NODE_COMPILE_CACHE = join(HERE, 'node_modules/.cache/compile')
 const CLOCK_SHIFT = join(import.meta.dirname, 'clock-shift.ts')
 const KEPT_LINES = 400
 

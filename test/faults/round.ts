@@ -3,6 +3,7 @@ import { NONE, type Violations } from './check.ts'
 import { type Cluster, GATEWAYS } from './cluster.ts'
 import { type Fault, kindOf } from './fault-kinds.ts'
 import { CHIFENG, caseMessages, HOHHOT, type Message } from './messages.ts'
+import { startOperator } from './operator.ts'
 import { type Outside, openOutside } from './outside.ts'
 import { seededRandom } from './random.ts'
 import { faultLine, type Schedule } from './schedule.ts'
@@ -74,9 +75,13 @@ export async function playRound(cluster: Cluster, schedule: Schedule): Promise<R
   troubles.push(...notReady.map((name) => `${name} did not become ready again`))
   await load
   note('all is answered')
+  const operator = startOperator(cluster.databaseUrl, note)
   const violations = await outside.judge().catch((error: unknown) => {
     troubles.push(`the history could not be judged: ${error instanceof Error ? error.message : String(error)}`)
     return NONE
+  })
+  await operator.stop().catch((error: unknown) => {
+    troubles.push(`the operator could not work: ${error instanceof Error ? error.message : String(error)}`)
   })
   note('all is judged')
   return {

@@ -18,6 +18,8 @@ export interface World {
   readonly hub: HubProcess
   /** Another process on the same database, for tests with two. */
   readonly secondHub: () => Promise<HubProcess>
+  /** Of the clone; undefined where the hub has a PostgreSQL of its own. */
+  readonly databaseUrl: string | undefined
   readonly peers: ReadonlyMap<string, MarketingPeer>
   /** A party in front of a running hub. */
   readonly client: (party: string, hub?: HubProcess) => Promise<PartyClient>
@@ -75,7 +77,7 @@ export async function openWorld(
     releaseKeys()
   })
   const hub = await openHub()
-  return { hub, secondHub: openHub, peers, ...openOutsideOf(hub, peers, dir, quietWithinMs) }
+  return { hub, secondHub: openHub, databaseUrl: cloned?.url, peers, ...openOutsideOf(hub, peers, dir, quietWithinMs) }
 }
 
 /** The open worlds of one test file share their keys: making RSA keys takes as long as starting a hub. */

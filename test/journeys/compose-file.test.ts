@@ -7,11 +7,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PROJECT_ROOT } from '#compose.ts'
 import { readPartySigner } from '#parties/key-files.ts'
 import { openPartyClient } from '#sandbox/party-client.ts'
+import { takePort } from '#sandbox/ports.ts'
 import { CHIFENG, caseMessages } from '../faults/messages.ts'
 import { type Balancer, startBalancer } from '../support/balancer.ts'
 import { type ComposeService, ownServices, readComposeFile, rolesOf } from '../support/compose-file.ts'
 import { withDatabase } from '../support/database.ts'
-import { takePort } from '../support/hub-process.ts'
 import { withLocalKafka } from '../support/kafka.ts'
 
 interface Started {

@@ -20,6 +20,27 @@ test('a loop repeats at once while it finds work and then waits until it is woke
   await loop.stop()
 })
 
+test('a loop that gathers begins no sooner than that after a step that found work, and at once after one that did not', async () => {
+  const begun: number[] = []
+  const loop = startLoop(
+    async () => {
+      begun.push(performance.now())
+      return begun.length === 2 ? 1 : 0
+    },
+    { pollMs: 60_000, gatherMs: 50, onError: () => {} },
+  )
+  await sleep(5)
+  loop.wake()
+  await sleep(5)
+  expect(begun).toHaveLength(2)
+  loop.wake()
+  await sleep(80)
+  await loop.stop()
+  const [, second = 0, third = 0] = begun
+  expect(begun).toHaveLength(3)
+  expect(third - second).toBeGreaterThanOrEqual(49)
+})
+
 test('being woken during a step is not lost', async () => {
   let steps = 0
   const loop = startLoop(

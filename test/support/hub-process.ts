@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { prepare } from '#cli/boot.ts'
 import { readConfig } from '#config.ts'
+import { takePort } from '#sandbox/ports.ts'
+import { NODE_COMPILE_CACHE } from './compile-cache.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** Saves a quarter of each start; written by hubs that end in peace. */
-const NODE_COMPILE_CACHE = join(ROOT, 'node_modules/.cache/compile')
 
 export interface HubProcessOptions {
   /** Keys, and the embedded database where no other is given. */
@@ -142,28 +141,3 @@ async function untilReady(url: string, child: ChildProcess): Promise<boolean> {
 }
 
 const variableOf = (endpoint: string): string => `ENDPOINT_${endpoint.toUpperCase().replaceAll('-', '_')}`
-
-/**
- * A port below the range that the system gives to outgoing connections. The one above it is held until the end, so that
- * no other test takes the hub's own while it is down: its client would push to a stranger.
- */
-export async function takePort(): Promise<{ readonly port: number; readonly release: () => Promise<void> }> {
-  for (;;) {
-    const port = 20_000 + 2 * Math.floor(Math.random() * 5_000)
-    const guard = await listen(port + 1)
-    const probe = guard && (await listen(port))
-    if (probe !== undefined) await close(probe)
-    if (guard !== undefined && probe !== undefined) return { port, release: () => close(guard) }
-    if (guard !== undefined) await close(guard)
-  }
-}
-
-function listen(port: number): Promise<Server | undefined> {
-  const server = createServer()
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(undefined))
-    server.listen(port, '127.0.0.1', () => resolve(server))
-  })
-}
-
-const close = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()))

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import kafkajs from 'kafkajs'
-import { afterAll, beforeAll, describe, inject } from 'vitest'
+import { afterAll, beforeAll, describe, inject, vi } from 'vitest'
 import type { KafkaTimes } from '#bus/kafka-settings.ts'
 import { type LocalKafka, type LocalKafkaOptions, startLocalKafka } from '#sandbox/kafka-broker.ts'
 
@@ -103,10 +103,16 @@ export interface TopicShape {
 export async function makeTopic(brokers: readonly string[], topic: string, shape: TopicShape = {}): Promise<void> {
   const { partitions = 3, replication = 1, config = {} } = shape
   const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-  await asAdmin(brokers, (admin) =>
-    admin.createTopics({
-      topics: [{ topic, numPartitions: partitions, replicationFactor: replication, configEntries }],
-      waitForLeaders: true,
-    }),
-  )
+  await asAdmin(brokers, async (admin) => {
+    const topics = [{ topic, numPartitions: partitions, replicationFactor: replication, configEntries }]
+    // The client's own wait for leaders fails when the broker it asks has not heard of the topic yet.
+    await admin.createTopics({ topics, waitForLeaders: false })
+    await vi.waitFor(() => requireLeaders(admin, topic, partitions), { timeout: 15_000, interval: 50 })
+  })
+}
+
+async function requireLeaders(admin: kafkajs.Admin, topic: string, count: number): Promise<void> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+  const led = topics.flatMap(({ partitions }) => partitions.filter(({ leader }) => leader >= 0))
+  if (led.length < count) throw new Error(`${led.length} of ${count} partitions of ${topic} have a leader`)
 }

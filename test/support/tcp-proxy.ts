@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { takePort } from '#sandbox/ports.ts'
 
 /** Where the bytes go: a port on loopback, or a Unix socket. */
 export type ProxyTarget = { readonly port: number } | { readonly path: string }
@@ -91,8 +92,8 @@ export async function startTcpProxy(target: () => ProxyTarget): Promise<TcpProxy
     closing?.close()
   }
 
-  let port = randomPort()
-  while (!(await listen(port))) port = randomPort()
+  const { port, release } = await takePort()
+  if (!(await listen(port))) throw new Error(`port ${port} was taken as soon as it was found free`)
   return {
     port,
     refuse: silence,
@@ -111,6 +112,7 @@ export async function startTcpProxy(target: () => ProxyTarget): Promise<TcpProxy
       await silence()
       breakAll()
       await closed
+      await release()
     },
   }
 }
@@ -120,6 +122,3 @@ function abort(socket: Socket): void {
   if (socket.remoteAddress === undefined) socket.destroy()
   else socket.resetAndDestroy()
 }
-
-/** Below the range that the system gives to outgoing connections: nobody takes it while the proxy refuses. */
-const randomPort = (): number => 20_000 + Math.floor(Math.random() * 10_000)
