@@ -1,7 +1,7 @@
 import path from 'node:path'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { readLedgerTasks } from '#cases/ledger-tasks.ts'
-import { caseProgress } from '#cases/progress.ts'
+import { caseProgress, progressOfCase } from '#cases/progress.ts'
 import { createBoundedComparison } from '#contracts/compat/bounded.ts'
 import { validExamples } from '#contracts/examples.ts'
 import { requireEgress } from '#delivery/egress.ts'
@@ -49,6 +49,7 @@ export function composeGateway(core: Core, publicUrl: () => string, looking?: Lo
       (questions: readonly CaseQuestion[]) => openedDocuments(db, vault, questions),
       BATCHES,
     ),
+    caseRecord: (id: string) => progressOfCase(db, id),
     recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), BATCHES),
     observe: core.metrics.queryJudged,
     looking,

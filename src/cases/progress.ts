@@ -1,9 +1,9 @@
 import { HubError } from '#kernel/errors.ts'
-import { findCases } from '#store/case-queries.ts'
+import { type CaseView, findCase, findCases } from '#store/case-queries.ts'
 import type { Db } from '#store/db.ts'
 
-/** A case as its parties see it: its numbers, where it belongs, and what happened in the order of the log. */
-export interface CaseProgress {
+/** A case as its parties see it: its numbers, where it belongs, and what happened in the order of the log. A JSON object. */
+export type CaseProgress = {
   readonly caseNo: string
   readonly state: string
   readonly division: string
@@ -25,13 +25,21 @@ export interface CaseProgress {
 export async function caseProgress(db: Db, number: string, party: string | undefined): Promise<CaseProgress[]> {
   const found = await findCases(db, number, party)
   if (found.length === 0) throw new HubError('case.not_found')
-  return found.map((row) => ({
-    caseNo: row.case_no,
-    state: row.state,
-    division: row.division,
-    utility: row.utility,
-    openedAt: row.opened_at.toISOString(),
-    aliases: row.aliases,
-    events: row.events,
-  }))
+  return found.map(progressOf)
 }
+
+/** The same of one case that the caller is known to be a party of; undefined when there is none of this id. */
+export async function progressOfCase(db: Db, id: string): Promise<CaseProgress | undefined> {
+  const row = await findCase(db, id)
+  return row && progressOf(row)
+}
+
+const progressOf = (row: CaseView): CaseProgress => ({
+  caseNo: row.case_no,
+  state: row.state,
+  division: row.division,
+  utility: row.utility,
+  openedAt: row.opened_at.toISOString(),
+  aliases: row.aliases,
+  events: row.events,
+})

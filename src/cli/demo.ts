@@ -4,6 +4,7 @@ import path from 'node:path'
 import { type Config, configFromProcess } from '#config.ts'
 import { boot, prepare, type RunningHub } from './boot.ts'
 import {
+  caseProgress,
   licenceFetch,
   peerRecovers,
   platformPulls,
@@ -80,6 +81,7 @@ async function play(hub: RunningHub, stage: ReturnType<typeof openStage>): Promi
   await samePushAgain(scenario)
   await peerRecovers(scenario)
   await licenceFetch(scenario)
+  await caseProgress(scenario)
   await liveLookUps(scenario)
   await licenceCopyTravels(scenario)
   await oneLicenceBundle(scenario)

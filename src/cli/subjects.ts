@@ -1,5 +1,6 @@
 import { PROJECT_ROOT } from '#compose.ts'
 import { configFromProcess } from '#config.ts'
+import { identifyingContracts } from '#contracts/identifying.ts'
 import { loadContracts } from '#contracts/load.ts'
 import { createDigests } from '#exchange/digests.ts'
 import { deliveriesAbout, disclosuresOf, filesGivenOf, findSubject } from '#store/disclosure-queries.ts'
@@ -17,9 +18,7 @@ export async function disclosures(codeType: string): Promise<void> {
   const code = (await readStdin()).trim()
   if (code === '') throw usage('从 stdin 输入证件号码', 'give the number on stdin')
   const digests = createDigests(openKeyRing(configFromProcess().hubKeysFile, false).digestKey)
-  const identifying = loadContracts(PROJECT_ROOT)
-    .list()
-    .flatMap(({ ref, document }) => (document?.identifies ? [ref] : []))
+  const identifying = identifyingContracts(loadContracts(PROJECT_ROOT))
   const rows = await withDb(async (db) => {
     const subject = await findSubject(db, digests.subject(codeType, code), identifying)
     return [

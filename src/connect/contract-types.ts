@@ -556,6 +556,44 @@ export interface ContractDataByRef {
     /** 登记状态 / Registration status */
     readonly registrationStatus: 'EXISTING' | 'WITHDRAWN' | 'CANCELLED' | 'MOVED_OUT' | 'ANNULLED'
   }
+  /** 办件进展查询 / Case progress */
+  readonly 'case-progress@1': {
+    /** 编号 / Number */
+    readonly caseNo: string
+  }
+  /** 办件进展 / Progress of a case */
+  readonly 'case-record@1': {
+    /** 办件编号 / Case number */
+    readonly caseNo: string
+    /** 状态 / State */
+    readonly state: 'open' | 'closed'
+    /** 区划 / Division */
+    readonly division: string
+    /** 供电企业 / Utility */
+    readonly utility?: string
+    /** 立案时间 / Opened at */
+    readonly openedAt: string
+    /** 编号对照 / Aliases */
+    readonly aliases: readonly {
+      /** 编号体系 / Scheme */
+      readonly scheme: 'affair-no' | 'application-no' | 'investment-project-no'
+      /** 编号方 / Issuer */
+      readonly issuer: string
+      /** 编号值 / Number */
+      readonly number: string
+    }[]
+    /** 事项 / Events */
+    readonly events: readonly {
+      /** 位置 / Position */
+      readonly pos: number
+      /** 交换编号 / Exchange */
+      readonly exchange: string
+      /** 合同 / Contract */
+      readonly contract: string
+      /** 时间 / At */
+      readonly at: string
+    }[]
+  }
   /** 收费告知 / Charge notice */
   readonly 'charge-notice@1': {
     /** 告知编号 / Notice number */

@@ -43,7 +43,7 @@ function compileCondition(file: string, at: string, expression: string, faults: 
   return NEVER
 }
 
-/** What only the whole set shows: each part names a document contract that exists, once, and fields that it has. */
+/** What only the whole set shows: each part names a contract of its kind that exists, once, and fields that it has. */
 export function answerFaults(
   file: string,
   { parts, needs }: AnswersSource,
@@ -56,11 +56,18 @@ export function answerFaults(
   }
   parts.forEach((part, i) => {
     const at = `/answers/parts/${i}`
-    const { document, schemaDocument } = contracts.get(part.document) ?? {}
-    if (document === undefined || schemaDocument === undefined) {
-      const en = 'there is no contract of kind document with this name'
-      faults.push(fileFault(file, `${at}/document`, 'answers', '没有这个证照类（document）合同', en))
+    const kind = part.source === 'case' ? 'notice' : 'document'
+    const answering = contracts.get(part.document)
+    if (answering?.kind !== kind) {
+      const zh = kind === 'notice' ? '没有这个通知类（notice）合同' : '没有这个证照类（document）合同'
+      const en = `there is no contract of kind ${kind} with this name`
+      faults.push(fileFault(file, `${at}/document`, 'answers', zh, en))
       return
+    }
+    const { schemaDocument } = answering
+    if (part.source === 'case' && (part.key !== undefined || part.applicantName !== undefined)) {
+      const en = 'a case is named by the query itself: neither key nor applicantName'
+      faults.push(fileFault(file, at, 'answers', '办件由查询本身指明，不得再给出 key 或 applicantName', en))
     }
     if (names.indexOf(nameOf(part.document)) !== i) {
       faults.push(

@@ -45,8 +45,21 @@ let environment: ReturnType<typeof createEnvironment> | undefined
 /** Functions that the planner knows by itself, so that the environment does not list them. */
 const OPERATORS = new Set(['_?_:_', '_||_', '_&&_', '@not_strictly_false', '_[_]'])
 
+/** By source. A program holds no state, and a set that is read again or linted brings the same expressions. */
+const compiled = new Map<string, CelProgram | string>()
+const MAX_COMPILED = 5_000
+
 /** Compiles one CEL expression; a string says in English why it does not compile. */
 export function compileCel(source: string): CelProgram | string {
+  const known = compiled.get(source)
+  if (known !== undefined) return known
+  if (compiled.size >= MAX_COMPILED) compiled.clear()
+  const program = compile(source)
+  compiled.set(source, program)
+  return program
+}
+
+function compile(source: string): CelProgram | string {
   environment ??= createEnvironment()
   const funcs = environment.funcs
   try {

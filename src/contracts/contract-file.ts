@@ -74,9 +74,16 @@ export interface ContractFile {
 
 /** Parses YAML 1.2 (core): duplicate keys, aliases and warnings are faults, one sentence in English each. */
 export function parseYaml(text: string): { readonly value: unknown; readonly faults: readonly string[] } {
-  const document = parseDocument(text, { version: '1.2', strict: true, uniqueKeys: true })
-  const faults = [...document.errors, ...document.warnings].map((error) => error.message.split('\n')[0] ?? error.code)
-  if (faults.length > 0) return { value: undefined, faults }
+  const options = { version: '1.2', strict: true, uniqueKeys: true } as const
+  // Keeping count of lines for messages takes as long as the parsing itself, and nearly every file has none.
+  const document = parseDocument(text, { ...options, prettyErrors: false })
+  if (document.errors.length + document.warnings.length > 0) {
+    const { errors, warnings } = parseDocument(text, options)
+    return {
+      value: undefined,
+      faults: [...errors, ...warnings].map(({ message, code }) => message.split('\n')[0] ?? code),
+    }
+  }
   try {
     return { value: document.toJS({ maxAliasCount: 0 }), faults: [] }
   } catch {

@@ -133,10 +133,13 @@ export interface Answers {
 
 /** What one kind of document answers. `C`: a compiled CEL expression over the document, the query's claims and now. */
 export interface AnswerPart<C = Condition> {
-  /** The document contract, `name@major`. */
+  /** The document contract, `name@major`; of the source `case` the notice contract that describes it. */
   readonly document: string
-  /** `lookup`: the connector `lookup` asks the system that holds it; the projection stands in when it cannot. */
-  readonly source: 'projection' | 'lookup'
+  /**
+   * `lookup`: the connector `lookup` asks the system that holds it; the projection stands in when it cannot. `case`: what
+   * the hub's own fold knows of the query's case.
+   */
+  readonly source: 'projection' | 'lookup' | 'case'
   /** Id of a folder in connectors/, exactly where the source is a look-up. */
   readonly lookup?: string
   /** `match`: only that there is one, as `matched`, with what is listed; never the record itself. */

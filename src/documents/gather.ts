@@ -3,7 +3,7 @@ import type { JsonObject } from '#kernel/json.ts'
 import type { DocumentFound } from '#store/document-queries.ts'
 import type { AnswerLookUp } from '#trust/answer-lookup.ts'
 import type { QueryClaims } from '#trust/claims.ts'
-import { heldDocument, type KnownDocument } from './known.ts'
+import { type CaseRecord, caseDocument, heldDocument, type KnownDocument } from './known.ts'
 import { gatherLive, type LiveDeps } from './live.ts'
 import type { Occasion } from './occasion.ts'
 
@@ -27,8 +27,17 @@ export interface Asking {
   readonly wanted: readonly boolean[]
 }
 
-/** The documents of every part: what the hub holds, or what a look-up finds. Throws `peer.*` where there is neither. */
-export async function gather(deps: LiveDeps, { parts }: Answers, asking: Asking): Promise<PartSource[]> {
+export interface GatherDeps extends LiveDeps {
+  readonly hubId: string
+  /** The progress of a case; undefined where there is none of this id. */
+  readonly caseRecord: (caseId: string) => Promise<CaseRecord | undefined>
+}
+
+/**
+ * The documents of every part: what the hub holds, what a look-up finds, or what is known of the case. Throws `peer.*`
+ * where a look-up finds nothing and nothing is held.
+ */
+export async function gather(deps: GatherDeps, { parts }: Answers, asking: Asking): Promise<PartSource[]> {
   const isLive = (part: AnswerPart, index: number): boolean =>
     part.lookup !== undefined && asking.wanted[index] === true
   if (parts.some(isLive)) await asking.foresee()
@@ -36,9 +45,16 @@ export async function gather(deps: LiveDeps, { parts }: Answers, asking: Asking)
     parts.map(async (part, index): Promise<PartSource> => {
       const held = asking.occasion.documents[index] ?? []
       if (isLive(part, index)) return lookUpPart(deps, part, index, asking, held)
+      if (part.source === 'case') return { documents: await ownCase(deps, asking.occasion), lookUp: undefined }
       return { documents: held.map((row) => heldDocument(deps.claimsOf, row)), lookUp: undefined }
     }),
   )
+}
+
+/** None before there is a case. */
+async function ownCase({ hubId, caseRecord }: GatherDeps, { caseId }: Occasion): Promise<KnownDocument[]> {
+  const data = caseId === undefined ? undefined : await caseRecord(caseId)
+  return data === undefined ? [] : [caseDocument(data, hubId)]
 }
 
 async function lookUpPart(

@@ -1,4 +1,4 @@
-import { sha256Digest } from '#kernel/canonical.ts'
+import { canonicalJson, sha256Digest } from '#kernel/canonical.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { DisputedField } from '#store/amendment.ts'
 import type { DocumentFound } from '#store/document-queries.ts'
@@ -24,6 +24,9 @@ export interface KnownDocument {
   /** Whether it is the only one that its exchange brought; the others came as rows of a load. */
   readonly isAlone: boolean
 }
+
+/** The progress of a case as the notice contract of the source `case` describes it. */
+export type CaseRecord = JsonObject & { readonly caseNo: string }
 
 type ClaimsOf = (token: string) => JsonObject
 
@@ -68,3 +71,19 @@ export const foundDocument = (
   exchange: undefined,
   isAlone: true,
 })
+
+/** What the hub knows of a case, without what it does not know. Its own word, so the digest is of that. */
+export function caseDocument(record: CaseRecord, hubId: string): KnownDocument {
+  const data = Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null))
+  return {
+    data,
+    issuer: hubId,
+    identifier: record.caseNo,
+    originalDigest: sha256Digest(canonicalJson(data)),
+    status: 'ACTIVE',
+    validTo: null,
+    replaced: false,
+    exchange: undefined,
+    isAlone: true,
+  }
+}

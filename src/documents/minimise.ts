@@ -12,8 +12,10 @@ export function minimise(data: JsonObject, fields: readonly string[]): JsonObjec
  * of the document contract in front (`business-licence.entityName`) where it has several.
  */
 export function fieldsOf(part: AnswerPart, parts: readonly AnswerPart[], names: readonly string[]): string[] {
-  const prefix = parts.length === 1 ? '' : `${part.document.slice(0, part.document.lastIndexOf('@'))}.`
-  return part.fields.filter((field) => names.includes(`${prefix}${field}`))
+  const named = new Set(names)
+  if (parts.length === 1) return part.fields.filter((field) => named.has(field))
+  const prefix = `${part.document.slice(0, part.document.lastIndexOf('@'))}.`
+  return part.fields.filter((field) => named.has(`${prefix}${field}`))
 }
 
 const DAY_MS = 86_400_000

@@ -1,4 +1,5 @@
 import type { Answers, Contract } from '#contracts/contract.ts'
+import { identifyingContracts } from '#contracts/identifying.ts'
 import { brokenRules } from '#contracts/rules.ts'
 import { type Observe, observed } from '#exchange/judged.ts'
 import type { PartyLimits } from '#exchange/party-limits.ts'
@@ -16,14 +17,13 @@ import type { Signer } from '#trust/sign.ts'
 import { consentWithdrawn } from './basis.ts'
 import { capReached, capsOf, guessesOf } from './caps.ts'
 import { type ExtractInput, extractParts, type PartExtract } from './extract.ts'
-import { gather, type PartSource } from './gather.ts'
+import { type GatherDeps, gather, type PartSource } from './gather.ts'
 import { grantFor } from './grants.ts'
 import { type JudgeDeps, judgeQuery, requireAsker } from './judge-query.ts'
-import type { LiveDeps } from './live.ts'
 import { fieldsOf, shanghaiDay, textAt } from './minimise.ts'
 import { type Occasion, type OccasionDeps, occasionOf, type Wanted } from './occasion.ts'
 
-export interface QueryDeps extends JudgeDeps, OccasionDeps, LiveDeps {
+export interface QueryDeps extends JudgeDeps, OccasionDeps, GatherDeps {
   readonly limits: PartyLimits
   readonly signer: Signer
   readonly refuse: Refuse
@@ -180,7 +180,7 @@ function wantedBy(deps: QueryDeps, { subject, parts }: Answers, data: JsonObject
       contract: document,
       lookupKey: key === undefined ? undefined : digests.lookup(document, textAt(data, key) ?? ''),
     })),
-    identifying: contracts.list().flatMap(({ ref, document }) => (document?.identifies ? [ref] : [])),
+    identifying: identifyingContracts(contracts),
   }
 }
 

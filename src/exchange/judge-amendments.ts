@@ -1,5 +1,6 @@
 import type { ContractSet } from '#contracts/contract.ts'
 import { documentIdentity } from '#contracts/formats.ts'
+import { identifyingContracts } from '#contracts/identifying.ts'
 import { sha256Digest } from '#kernel/canonical.ts'
 import { HubError, violated } from '#kernel/errors.ts'
 import { atPointer } from '#kernel/json.ts'
@@ -93,7 +94,7 @@ async function namedDocument(
   { issuer, provider, contract }: DisputeClaim,
   { identifier }: { readonly identifier: string },
 ): Promise<Disputed | undefined> {
-  const identifying = contracts.list().flatMap(({ ref, document }) => (document?.identifies ? [ref] : []))
+  const identifying = identifyingContracts(contracts)
   const original = await findKnownDocument(db, issuer, { contract, identifier }, { provider, identifying })
   return original === undefined ? undefined : { identifier, original }
 }

@@ -122,18 +122,25 @@ export interface CaseView {
   }[]
 }
 
+const VIEW = sql`
+  SELECT c.id, c.case_no, c.division, c.utility, c.state, c.opened_at,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('scheme', a.scheme, 'issuer', a.issuer, 'number', a.number)
+       ORDER BY a.pos, a.key), '[]') FROM case_alias a WHERE a.case_id = c.id) AS aliases,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('pos', e.pos, 'exchange', e.exchange, 'contract', e.contract,
+       'at', e.at) ORDER BY e.pos), '[]') FROM case_event e WHERE e.case_id = c.id) AS events
+  FROM case_file c`
+
 /** Cases that a number names, for a party of the case (or for the operator, party undefined). */
 export async function findCases(db: Db, number: string, party?: string): Promise<CaseView[]> {
-  const { rows } = await sql<CaseView>`
-    SELECT c.id, c.case_no, c.division, c.utility, c.state, c.opened_at,
-      (SELECT coalesce(jsonb_agg(jsonb_build_object('scheme', a.scheme, 'issuer', a.issuer, 'number', a.number)
-         ORDER BY a.pos, a.key), '[]') FROM case_alias a WHERE a.case_id = c.id) AS aliases,
-      (SELECT coalesce(jsonb_agg(jsonb_build_object('pos', e.pos, 'exchange', e.exchange, 'contract', e.contract,
-         'at', e.at) ORDER BY e.pos), '[]') FROM case_event e WHERE e.case_id = c.id) AS events
-    FROM case_file c
+  const { rows } = await sql<CaseView>`${VIEW}
     WHERE (c.case_no = ${number} OR c.id IN (SELECT case_id FROM case_alias WHERE number = ${number}))
       AND (${party ?? null}::text IS NULL
         OR EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = ${party ?? null}))
     ORDER BY c.opened_pos`.execute(db)
   return rows
+}
+
+export async function findCase(db: Db, id: string): Promise<CaseView | undefined> {
+  const { rows } = await sql<CaseView>`${VIEW} WHERE c.id = ${id}`.execute(db)
+  return rows[0]
 }

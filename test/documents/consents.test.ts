@@ -182,6 +182,7 @@ withDatabase('consents', (databaseUrl) => {
         const [found] = await openedDocuments(hub.core.db, hub.core.vault, [one])
         return found ?? { caseId: undefined, subjectKeys: [], openedBy: undefined, documents: [] }
       },
+      caseRecord: async () => undefined,
       recordAccess: async (row: AccessRow) => {
         await accepted(platform, withdrawal(ref))
         return (await sealedAccesses(hub.core.db, hub.core.vault, [row]))[0] ?? 'replayed'

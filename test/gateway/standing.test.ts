@@ -101,6 +101,7 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
           const [found] = await openedDocuments(hub.core.db, hub.core.vault, [question])
           return found ?? { caseId: undefined, subjectKeys: [], openedBy: undefined, documents: [] }
         },
+        caseRecord: async () => undefined,
         recordAccess: async (row: AccessRow) => {
           const [outcome] = await sealedAccesses(hub.core.db, hub.core.vault, [row])
           return outcome ?? 'replayed'

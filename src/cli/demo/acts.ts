@@ -150,6 +150,25 @@ export async function licenceFetch(scenario: Scenario): Promise<void> {
   })
 }
 
+/** How far the case is, told to its utility by the utility's own number. */
+export async function caseProgress(scenario: Scenario): Promise<void> {
+  scenario.stage.act({ zh: '办件进展：供电企业按申请编号查询', en: 'The utility asks how far the case is' })
+  const client = await scenario.client(STATE_GRID_EAST)
+  const caseNo = `ME2026090700021-${scenario.run}`
+  const answer = await client.ask({ contract: 'case-progress@1', sub: caseNo, caseNo, fields: ['state', 'events'] })
+  const documents = (answer.claims?.['documents'] ?? []) as unknown as { data: JsonObject }[]
+  const { state, events = [] } = (documents[0]?.data ?? {}) as { state?: string; events?: readonly JsonObject[] }
+  const opened = events[0]?.['contract']
+  scenario.stage.play({
+    from: STATE_GRID_EAST,
+    to: 'dianqiao',
+    sent: '查询 query',
+    expected: '200 open, began with power-application@1',
+    got: `${answer.status} ${state ?? 'none'}, began with ${String(opened)}`,
+    verified: answer.verified,
+  })
+}
+
 export function show(
   scenario: Scenario,
   sent: string,
