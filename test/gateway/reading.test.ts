@@ -227,10 +227,33 @@ withDatabase('what the gateway tells', (databaseUrl) => {
     expect((await hub.request('/health/ready')).json).toEqual({ status: 'ready', causes: [] })
   })
 
+  test('who proves no party is told that, and nothing about the parameters', async () => {
+    const long = 'a'.repeat(65)
+    for (const path of [`/v1/cases/${long}`, `/v1/exchanges/${long}`, '/v1/inbox?limit=4697', '/v1/files/none']) {
+      const answer = await hub.request(path)
+      expect([answer.status, answer.json['code']], path).toEqual([401, 'token.malformed'])
+    }
+  })
+
+  test('the API document has patterns that every engine reads, and the bounds that are held', async () => {
+    const { json } = await hub.request('/openapi.json')
+    const patterns = [...JSON.stringify(json).matchAll(/"pattern":("(?:[^"\\]|\\.)*")/g)]
+    const texts = patterns.map(([, quoted = '""']) => JSON.parse(quoted) as string)
+    expect(texts.length).toBeGreaterThan(5)
+    for (const text of texts) {
+      expect(text).toMatch(/^\^.*\$$/)
+      expect(text).not.toContain('\\P{')
+      expect(() => new RegExp(text, 'u')).not.toThrow()
+    }
+    const parameters = JSON.parse(JSON.stringify(json)).paths['/v1/inbox'].get.parameters
+    expect(parameters).toMatchObject([{ schema: { maximum: 100 } }, { schema: { maximum: 20 } }])
+  })
+
   test('another method is 405 with what is allowed, another path 404, both as problems', async () => {
     for (const [method, path, allow] of [
       ['PUT', '/v1/exchanges', 'POST'],
       ['GET', '/v1/exchanges', 'POST'],
+      ['OPTIONS', '/v1/exchanges/batch', 'POST'],
       ['DELETE', `/v1/exchanges/${randomUUID()}`, 'GET'],
       ['PATCH', '/v1/queries', 'POST'],
       ['POST', '/v1/inbox', 'GET'],

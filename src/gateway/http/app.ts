@@ -1,9 +1,10 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { MAX_TOKEN_BYTES } from '#exchange/accept.ts'
-import { HubError, type Violation } from '#kernel/errors.ts'
+import { HubError } from '#kernel/errors.ts'
 import { answerError, answerThrown, isCutOff } from './answers.ts'
 import { limitBody } from './body-limit.ts'
 import type { GatewayDeps } from './deps.ts'
+import { refuseInvalidParameters } from './parameters.ts'
 import { logRequests } from './request-log.ts'
 import { pushBatch } from './routes/batch.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
@@ -90,27 +91,11 @@ function openApiDocument(app: OpenAPIHono, deps: GatewayDeps): object {
   })
 }
 
-interface ParameterResult {
-  readonly success: boolean
-  readonly error?: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly code: string }[] }
-}
-
-function refuseInvalidParameters(result: ParameterResult): void {
-  if (result.success) return
-  const violations: Violation[] = (result.error?.issues ?? []).map((issue) => ({
-    pointer: `/${issue.path.map(String).join('/')}`,
-    rule: issue.code,
-    message: { zh: '参数不符合接口文档', en: 'the parameter does not match the API document' },
-  }))
-  throw new HubError('http.bad_request', { violations })
-}
-
-/** Methods that the resource behind a path does take. */
+/** Methods that the resource behind a path does take; a path that is spelt out hides those with a parameter. */
 function methodsOf(app: OpenAPIHono, path: string): string[] {
-  const methods = app.routes
-    .filter((route) => route.method !== 'ALL' && matches(route.path, path))
-    .map((route) => route.method)
-  return [...new Set(methods)]
+  const routes = app.routes.filter((route) => route.method !== 'ALL' && matches(route.path, path))
+  const spelt = routes.filter((route) => route.path === path)
+  return [...new Set((spelt.length > 0 ? spelt : routes).map((route) => route.method))]
 }
 
 function matches(pattern: string, path: string): boolean {

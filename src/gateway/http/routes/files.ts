@@ -10,6 +10,7 @@ import { answerError, provenBearer } from '../answers.ts'
 import { incomingOf } from '../body-limit.ts'
 import { askedRange, uploadPart } from '../byte-ranges.ts'
 import type { GatewayDeps } from '../deps.ts'
+import { refuseInvalidOfParties } from '../parameters.ts'
 import { traceOf } from '../request-log.ts'
 import { bearer, problems } from '../schemas.ts'
 
@@ -87,15 +88,19 @@ const getRoute = createRoute({
 })
 
 export function putFile(app: OpenAPIHono, deps: GatewayDeps): void {
-  app.openapi(putRoute, async (c) => {
-    const asker = provenBearer(deps, c)
-    const part = uploadPart((name) => c.req.header(name))
-    const body = c.req.raw.body ?? new Blob([]).stream()
-    const state = await deps.files.upload(asker, c.req.valid('param').digest, part, body)
-    const status = state.created ? 201 : state.complete ? 200 : 202
-    const { created: _created, ...told } = state
-    return c.json({ ...told, seal: SEAL }, status, uploadHeaders(state)) as never
-  })
+  app.openapi(
+    putRoute,
+    async (c) => {
+      const asker = provenBearer(deps, c)
+      const part = uploadPart((name) => c.req.header(name))
+      const body = c.req.raw.body ?? new Blob([]).stream()
+      const state = await deps.files.upload(asker, c.req.valid('param').digest, part, body)
+      const status = state.created ? 201 : state.complete ? 200 : 202
+      const { created: _created, ...told } = state
+      return c.json({ ...told, seal: SEAL }, status, uploadHeaders(state)) as never
+    },
+    refuseInvalidOfParties(deps),
+  )
 }
 
 const uploadHeaders = ({ bytes, offset, complete }: UploadState): Record<string, string> => ({
@@ -107,12 +112,16 @@ const uploadHeaders = ({ bytes, offset, complete }: UploadState): Record<string,
 })
 
 export function getFile(app: OpenAPIHono, deps: GatewayDeps): void {
-  app.openapi(getRoute, async (c) => {
-    const asker = provenBearer(deps, c)
-    const { digest } = c.req.valid('param')
-    if (c.req.method === 'HEAD') return (await answerHead(deps, asker, digest)) as never
-    return (await answerFile(deps, c, asker, await deps.files.fetchable(asker, digest))) as never
-  })
+  app.openapi(
+    getRoute,
+    async (c) => {
+      const asker = provenBearer(deps, c)
+      const { digest } = c.req.valid('param')
+      if (c.req.method === 'HEAD') return (await answerHead(deps, asker, digest)) as never
+      return (await answerFile(deps, c, asker, await deps.files.fetchable(asker, digest))) as never
+    },
+    refuseInvalidOfParties(deps),
+  )
 }
 
 /** How far the caller's own upload is, and what a GET would say. */

@@ -1,13 +1,14 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { provenBearer } from '../answers.ts'
 import type { GatewayDeps } from '../deps.ts'
+import { refuseInvalidOfParties } from '../parameters.ts'
 import { bearer, problems, tokenSchema } from '../schemas.ts'
 
 /** Polling may use one request token for ten minutes (PROTOCOL, request+jwt). */
 const MAX_AGE_SECONDS = 600
 
 const whole = (max: number, fallback: number) =>
-  z.coerce.number().int().min(0).max(max).default(fallback).openapi({ type: 'integer' })
+  z.coerce.number().int().min(0).max(max).default(fallback).openapi({ type: 'integer', minimum: 0, maximum: max })
 
 const route = createRoute({
   method: 'get',
@@ -42,10 +43,14 @@ const route = createRoute({
 })
 
 export function pullInbox(app: OpenAPIHono, deps: GatewayDeps): void {
-  app.openapi(route, async (c) => {
-    const asker = provenBearer(deps, c, { maxAgeSeconds: MAX_AGE_SECONDS })
-    const { limit, wait } = c.req.valid('query')
-    const deliveries = await deps.pull(asker, Math.max(1, limit), wait, c.req.raw.signal)
-    return c.json({ deliveries }, 200, { 'cache-control': 'no-store' }) as never
-  })
+  app.openapi(
+    route,
+    async (c) => {
+      const asker = provenBearer(deps, c, { maxAgeSeconds: MAX_AGE_SECONDS })
+      const { limit, wait } = c.req.valid('query')
+      const deliveries = await deps.pull(asker, Math.max(1, limit), wait, c.req.raw.signal)
+      return c.json({ deliveries }, 200, { 'cache-control': 'no-store' }) as never
+    },
+    refuseInvalidOfParties(deps, { maxAgeSeconds: MAX_AGE_SECONDS }),
+  )
 }

@@ -40,7 +40,7 @@ const route = createRoute({
     header('X-Sign', 'Lower-case hex', '^[0-9a-f]{64}$'),
   ],
   request: {
-    params: z.object({ contract: z.string().max(80).openapi({ example: 'approval-result@1' }) }),
+    params: z.object({ contract: z.string().regex(CONTRACT).openapi({ example: 'approval-result@1' }) }),
     body: { required: true, content: { 'application/json': { schema: z.object({}) } } },
   },
   responses: {

@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { DELIVERY_STATES } from '#delivery/states.ts'
 import { bearerParty } from '../answers.ts'
 import type { GatewayDeps } from '../deps.ts'
+import { refuseInvalidOfParties } from '../parameters.ts'
 import { bearer, problems, tokenSchema } from '../schemas.ts'
 
 const nullableText = z.string().nullable()
@@ -71,7 +72,8 @@ const caseRoute = createRoute({
       number: z
         .string()
         .max(64)
-        .regex(/^\P{Cc}*$/u),
+        .regex(/^\P{Cc}*$/u)
+        .openapi({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' }),
     }),
   },
   responses: {
@@ -84,15 +86,23 @@ const caseRoute = createRoute({
 })
 
 export function getExchange(app: OpenAPIHono, deps: GatewayDeps): void {
-  app.openapi(exchangeRoute, async (c) => {
-    const party = bearerParty(deps, c)
-    return c.json(await deps.status(c.req.valid('param').id, party), 200) as never
-  })
+  app.openapi(
+    exchangeRoute,
+    async (c) => {
+      const party = bearerParty(deps, c)
+      return c.json(await deps.status(c.req.valid('param').id, party), 200) as never
+    },
+    refuseInvalidOfParties(deps),
+  )
 }
 
 export function getCase(app: OpenAPIHono, deps: GatewayDeps): void {
-  app.openapi(caseRoute, async (c) => {
-    const party = bearerParty(deps, c)
-    return c.json(await deps.caseProgress(c.req.valid('param').number, party), 200) as never
-  })
+  app.openapi(
+    caseRoute,
+    async (c) => {
+      const party = bearerParty(deps, c)
+      return c.json(await deps.caseProgress(c.req.valid('param').number, party), 200) as never
+    },
+    refuseInvalidOfParties(deps),
+  )
 }
