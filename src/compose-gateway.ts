@@ -20,13 +20,14 @@ import { createOperations } from '#gateway/http/operations.ts'
 import { metricsRoute } from '#gateway/http/routes/metrics.ts'
 import { createSourceAddress } from '#gateway/http/source-address.ts'
 import { createSourceLimit } from '#gateway/http/source-limit.ts'
-import { createBatcher } from '#kernel/batcher.ts'
+import { createBatcher, createLanes } from '#kernel/batcher.ts'
 import { steadyClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import { activateKey } from '#parties/keys.ts'
 import type { LiveRegister } from '#parties/register.ts'
+import type { AccessRow } from '#store/access-queries.ts'
 import { isStoreOutage } from '#store/db.ts'
-import type { AccessRow, CaseQuestion } from '#store/document-queries.ts'
+import type { CaseQuestion } from '#store/document-queries.ts'
 import { type Core, PROJECT_ROOT } from './compose.ts'
 import { consentLookUps } from './compose-consents.ts'
 import { composeFiles } from './compose-files.ts'
@@ -34,23 +35,27 @@ import { notReady } from './compose-health.ts'
 import { metricsToken } from './compose-metrics.ts'
 import { openedDocuments, sealedAccesses } from './compose-vault.ts'
 
-/** Queries are looked up and recorded many at once. One lane: a second would wait for the first at the counters of the caps. */
-const BATCHES = { lanes: 1, maxItems: 128, isItemsFault: (error: unknown) => !isStoreOutage(error) }
-
 /** The HTTP edge over a core. Without `looking` no foreign system is asked. */
 export function composeGateway(core: Core, publicUrl: () => string, looking?: Looking): OpenAPIHono {
   const { config, clock, contracts, register, limits, db, vault } = core
   const { hubId } = config
+  // Queries are looked up and recorded many at once. Both take turns in one lane: while one is under way the other
+  // gathers, and fewer, larger batches cost less; a second record would wait for the first at the counters of the caps.
+  const batches = {
+    lanes: createLanes(1),
+    maxItems: 128,
+    isItemsFault: (error: unknown) => !isStoreOutage(error),
+  }
   const asking = {
     hubId,
     claimsOf,
     ...consentLookUps(core),
     findCaseDocuments: createBatcher(
       (questions: readonly CaseQuestion[]) => openedDocuments(db, vault, questions),
-      BATCHES,
+      batches,
     ),
     caseRecord: (id: string) => progressOfCase(db, id),
-    recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), BATCHES),
+    recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), batches),
     observe: core.metrics.queryJudged,
     looking,
   }

@@ -8,8 +8,8 @@ import type { ContractSet } from '#contracts/contract.ts'
 import type { Looking } from '#documents/live.ts'
 import { createLookUps, type LookUpSource } from '#documents/lookup.ts'
 import { HubError } from '#kernel/errors.ts'
+import { foreseeAccess } from '#store/access-queries.ts'
 import { disputedAmong } from '#store/dispute-queries.ts'
-import { foreseeAccess } from '#store/document-queries.ts'
 import { type Core, PROJECT_ROOT } from './compose.ts'
 
 /** Its folders are the list of connectors. */

@@ -5,16 +5,14 @@ import { claimsOf, type LogReader } from '#delivery/outcomes.ts'
 import type { BusValue } from '#delivery/relay.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
+import { type AccessOutcome, type AccessRow, recordAccesses } from '#store/access-queries.ts'
 import { type Db, openDb, WHOLE_TABLES } from '#store/db.ts'
 import type { PublishableRow } from '#store/delivery-queries.ts'
 import {
-  type AccessOutcome,
-  type AccessRow,
   type CaseDocuments,
   type CaseQuestion,
   type DocumentFound,
   findCaseDocuments,
-  recordAccesses,
 } from '#store/document-queries.ts'
 import { unsealedTables } from '#store/unsealed-queries.ts'
 import { encryptFor } from '#trust/jwe.ts'
@@ -117,5 +115,5 @@ export const busValue =
     if (contracts.get(contract)?.personal === false) return { value: opened, contentType: 'application/jwt' }
     const key = register.encryptionKey(recipient)
     if (key === undefined) throw new HubError('party.encryption_key_missing')
-    return { value: await encryptFor(key, opened), contentType: 'application/jose' }
+    return { value: encryptFor(key, opened), contentType: 'application/jose' }
   }

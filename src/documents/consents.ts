@@ -32,7 +32,6 @@ export function dataOf({ claimsOf, onUnreadable }: FoldDeps, entry: LogEntry): J
  */
 export function consentStep(deps: FoldDeps): Promise<number> {
   return advanceCursor(deps.db, 'consents', { limit: STEP, contracts: [CONSENT_CONTRACT] }, async (tx, entries) => {
-    if (entries.length === 0) return
     await insertConsents(
       tx,
       entries.flatMap((entry) => {

@@ -27,7 +27,6 @@ export interface DisputeFeedDeps {
 export async function disputeStep({ db, contracts, dueAfter, fault = NO_FAULT }: DisputeFeedDeps): Promise<number> {
   const step = { limit: STEP, contracts: [contracts.dispute, contracts.correction] }
   return advanceCursor(db, DISPUTES_CURSOR, step, async (tx, entries) => {
-    if (entries.length === 0) return
     const under = (contract: string): LogEntry[] => entries.filter((entry) => entry.contract === contract)
     await openDisputes(
       tx,

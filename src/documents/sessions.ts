@@ -21,7 +21,6 @@ const ACTIVE = '01'
  */
 export function sessionStep(deps: FoldDeps): Promise<number> {
   return advanceCursor(deps.db, 'sessions', { limit: STEP, contracts: [ASSERTION_CONTRACT] }, async (tx, entries) => {
-    if (entries.length === 0) return
     const sessions = entries.flatMap((entry) => {
       const data = dataOf(deps, entry)
       return data === undefined ? [] : [sessionOf(entry, data, deps.digests)]

@@ -69,7 +69,6 @@ export async function statusFeedStep(deps: StatusFeedDeps): Promise<number> {
     .map(({ ref }) => ref)
   const step = { limit: STEP, maxBytes: STEP_BYTES, contracts }
   const passed = await advanceCursor(db, STATUS_FEED_CURSOR, step, async (tx, entries) => {
-    if (entries.length === 0) return
     const refusals = await refusalsOf(
       tx,
       entries.filter(({ contract }) => deps.contracts.get(contract)?.rows).map(({ exchange }) => exchange),

@@ -1,6 +1,32 @@
+/** Runs work once one of so many lanes is free; who asked first is first. */
+export type Lanes = (work: () => Promise<void>) => void
+
+export function createLanes(count: number): Lanes {
+  const asked: (() => Promise<void>)[] = []
+  let free = count
+
+  function enter(): void {
+    while (free > 0) {
+      const work = asked.shift()
+      if (work === undefined) return
+      free -= 1
+      // What the work set going in this turn of the event loop may ask for the lane too.
+      void work().finally(() => setImmediate(leave))
+    }
+  }
+  function leave(): void {
+    free += 1
+    enter()
+  }
+  return (work) => {
+    asked.push(work)
+    enter()
+  }
+}
+
 export interface BatcherOptions {
-  /** Batches under way at once. */
-  readonly lanes: number
+  /** Batches under way at once: so many of its own, or those that it shares with others. */
+  readonly lanes: number | Lanes
   readonly maxItems: number
   /** Whether an error may be one item's own: then each item is tried alone. */
   readonly isItemsFault: (error: unknown) => boolean
@@ -17,19 +43,20 @@ export function createBatcher<I, O>(
   interface Waiting extends PromiseWithResolvers<O> {
     readonly item: I
   }
+  const enter = typeof options.lanes === 'number' ? createLanes(options.lanes) : options.lanes
   let waiting: Waiting[] = []
-  let free = options.lanes
+  let isAsking = false
 
   function start(): void {
-    while (free > 0 && waiting.length > 0) {
+    if (isAsking || waiting.length === 0) return
+    isAsking = true
+    enter(() => {
       const batch = waiting.slice(0, options.maxItems)
       waiting = waiting.slice(options.maxItems)
-      free -= 1
-      void settle(batch).finally(() => {
-        free += 1
-        start()
-      })
-    }
+      isAsking = false
+      start()
+      return settle(batch)
+    })
   }
 
   async function settle(batch: readonly Waiting[]): Promise<void> {

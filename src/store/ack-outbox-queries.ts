@@ -28,7 +28,7 @@ export interface DueAck {
 
 /** Takes acknowledgements that are due for `leaseMs`; whoever dies with them leaves them due again. */
 export async function claimAcks(db: Db, consumer: string, leaseMs: number, limit: number): Promise<readonly DueAck[]> {
-  const { rows } = await sql<DueAck>`
+  const { rows } = await sql<DueAck>`/* prepared:claim_acks */
     WITH due AS (
       SELECT jti FROM ack_outbox
       WHERE consumer = ${consumer} AND next_at <= now()

@@ -9,7 +9,7 @@ export interface BreakerRow {
 }
 
 export async function readBreaker(db: Db, consumer: string): Promise<BreakerRow | undefined> {
-  const { rows } = await sql<BreakerRow>`
+  const { rows } = await sql<BreakerRow>`/* prepared:read_breaker */
     SELECT state, cause, probe_in_ms, coalesce(probe_at <= clock_timestamp(), false) AS probe_due
     FROM endpoint_breaker WHERE consumer = ${consumer}`.execute(db)
   return rows[0]

@@ -16,8 +16,10 @@ export interface LogEntry {
 
 interface Step {
   readonly limit: number
-  /** Only entries under these contracts are handed over; the cursor still passes the others. */
+  /** Only entries under these contracts are handed over; the cursor passes the others, without a call where there is nothing else. */
   readonly contracts?: readonly string[]
+  /** Only how far it goes is handed over, no entry. */
+  readonly onlyPositions?: boolean
   /** Of the entries that are handed over; one is always read, however large it is. */
   readonly maxBytes?: number
   /** The furthest position this reader may go to (it follows another reader), default the head of the log. */
@@ -35,16 +37,43 @@ export async function advanceCursor(
   step: Step,
   apply: (tx: Tx, entries: readonly LogEntry[], from: number, to: number) => Promise<void>,
 ): Promise<number> {
-  if (!(await isBehind(db, name, step.upTo))) return 0
+  const stretch = await lookAhead(db, name, step)
+  if (stretch === undefined) return 0
+  if (!stretch.isWanted) return passOver(db, name, stretch)
   return db.transaction().execute((tx) => advanceCursorIn(tx, name, step, apply))
 }
 
-/** Asked before the lock: a row lock writes to the log of the database, and an idle hub should write nothing. */
-async function isBehind(db: Db, name: string, upTo: number | undefined): Promise<boolean> {
-  const { rows } = await sql<{ behind: boolean }>`
-    SELECT least(h.pos, ${upTo ?? null}::bigint) > coalesce(c.pos, 0) AS behind
-    FROM log_head h LEFT JOIN log_cursor c ON c.name = ${name}`.execute(db)
-  return rows[0]?.behind === true
+interface Stretch {
+  readonly from: number
+  readonly to: number
+  readonly isWanted: boolean
+}
+
+/** What comes next, undefined when nothing does. Asked before the lock: a row lock writes, and an idle hub should not. */
+async function lookAhead(db: Db, name: string, { limit, upTo, contracts }: Step): Promise<Stretch | undefined> {
+  const stretch = sql`
+    SELECT coalesce(c.pos, 0) AS "from", least(h.pos, ${upTo ?? null}::bigint, coalesce(c.pos, 0) + ${limit}::int) AS "to"
+    FROM log_head h LEFT JOIN log_cursor c ON c.name = ${name}`
+  const ask =
+    contracts === undefined
+      ? sql<Stretch>`/* prepared:look_ahead */
+        SELECT s.from::float8 AS "from", s.to::float8 AS "to", true AS "isWanted"
+        FROM (${stretch}) AS s WHERE s.to > s.from`
+      : sql<Stretch>`/* prepared:look_ahead_for */
+        SELECT s.from::float8 AS "from", s.to::float8 AS "to", EXISTS (
+          SELECT FROM log l WHERE l.pos > s.from AND l.pos <= s.to
+            AND (SELECT e.contract FROM exchange e WHERE e.id = l.exchange) = ANY (${contracts})) AS "isWanted"
+        FROM (${stretch}) AS s WHERE s.to > s.from`
+  const { rows } = await ask.execute(db)
+  return rows[0]
+}
+
+/** Moves the cursor in one statement; not when another process has moved it meanwhile. */
+async function passOver(db: Db, name: string, { from, to }: Stretch): Promise<number> {
+  const { numAffectedRows } = await sql`/* prepared:pass_over */
+    INSERT INTO log_cursor AS c (name, pos) VALUES (${name}, ${to})
+    ON CONFLICT (name) DO UPDATE SET pos = EXCLUDED.pos, moved_at = now() WHERE c.pos = ${from}`.execute(db)
+  return numAffectedRows === 0n ? 0 : to - from
 }
 
 /** The same step inside a transaction that the caller holds. */
@@ -54,14 +83,17 @@ export async function advanceCursorIn(
   step: Step,
   apply: (tx: Tx, entries: readonly LogEntry[], from: number, to: number) => Promise<void>,
 ): Promise<number> {
-  const from = await lockCursor(tx, name)
-  if (from === undefined) return 0
-  const head = await logHead(tx)
+  const locked = await lockCursor(tx, name)
+  if (locked === undefined) return 0
+  const { from, head } = locked
   const furthest = Math.min(from + step.limit, head, step.upTo ?? head)
   if (furthest <= from) return 0
   const to = step.maxBytes === undefined ? furthest : await fitting(tx, from, furthest, step.maxBytes, step.contracts)
-  await apply(tx, await entriesBetween(tx, from, to, step.contracts), from, to)
-  await sql`UPDATE log_cursor SET pos = ${to}, moved_at = now() WHERE name = ${name}`.execute(tx)
+  const entries = step.onlyPositions === true ? [] : await entriesBetween(tx, from, to, step.contracts)
+  if (entries.length > 0 || step.onlyPositions === true) await apply(tx, entries, from, to)
+  await sql`/* prepared:move_cursor */ UPDATE log_cursor SET pos = ${to}, moved_at = now() WHERE name = ${name}`.execute(
+    tx,
+  )
   return to - from
 }
 
@@ -72,11 +104,14 @@ export async function rewindCursor(tx: Tx, name: string): Promise<void> {
 }
 
 /** Locks the cursor for this transaction; undefined when another process holds it. */
-async function lockCursor(tx: Tx, name: string): Promise<number | undefined> {
+async function lockCursor(tx: Tx, name: string): Promise<{ from: number; head: number } | undefined> {
+  const lock = sql<{ from: number; head: number }>`/* prepared:lock_cursor */
+    SELECT c.pos::float8 AS "from", h.pos::float8 AS head FROM log_cursor c CROSS JOIN log_head h
+    WHERE c.name = ${name} FOR UPDATE OF c SKIP LOCKED`
+  const [locked] = (await lock.execute(tx)).rows
+  if (locked !== undefined) return locked
   await sql`INSERT INTO log_cursor (name, pos) VALUES (${name}, 0) ON CONFLICT DO NOTHING`.execute(tx)
-  const { rows } = await sql<{ pos: number }>`
-    SELECT pos::float8 AS pos FROM log_cursor WHERE name = ${name} FOR UPDATE SKIP LOCKED`.execute(tx)
-  return rows[0]?.pos
+  return (await lock.execute(tx)).rows[0]
 }
 
 export async function logHead(db: Db): Promise<number> {

@@ -14,7 +14,7 @@ export async function findUnrouted(
   tx: Tx,
   where: { readonly from: number; readonly to: number; readonly aliasKeys: readonly string[] },
 ): Promise<UnroutedRow[]> {
-  const { rows } = await sql<UnroutedRow>`
+  const { rows } = await sql<UnroutedRow>`/* prepared:find_unrouted */
     SELECT id, alias_keys, fallback_division, accepted_at FROM delivery
     WHERE state = 'unrouted' AND ((pos > ${where.from} AND pos <= ${where.to}) OR alias_keys && ${where.aliasKeys})
     ORDER BY pos`.execute(tx)
@@ -68,7 +68,7 @@ export async function findPublishable(
   recipients: readonly string[],
   limitEach: number,
 ): Promise<PublishableRow[]> {
-  const { rows } = await sql<PublishableRow>`
+  const { rows } = await sql<PublishableRow>`/* prepared:find_publishable */
     SELECT * FROM (
       SELECT d.id, d.exchange, d.recipient, p.channel, d.order_key, e.contract, e.iss, e.token, r.receipt,
         d.accepted_at, d.deliver_by, d.pos, coalesce(k.generation, g.newest, 1) AS generation,
@@ -98,7 +98,7 @@ export async function findPublishable(
  * when another process has the lease by now, which publishes the same again.
  */
 export async function markPublished(db: Db, lease: Lease, generation: number, ids: readonly string[]): Promise<number> {
-  const result = await sql`
+  const result = await sql`/* prepared:mark_published */
     WITH held AS (
       SELECT FROM lease
       WHERE name = ${lease.name} AND owner = ${lease.owner} AND epoch = ${lease.epoch} AND until > clock_timestamp()
@@ -137,7 +137,7 @@ export async function applyOutcomes(
   outcomes: readonly OutcomeRow[],
   from: Readonly<Record<OutcomeRow['state'], readonly string[]>>,
 ): Promise<void> {
-  await sql`
+  await sql`/* prepared:apply_outcomes */
     UPDATE delivery AS d SET state = o.state, outcome = o.outcome, recipient_ref = o.recipient_ref, cause = o.cause,
       settled_at = o.at, lease_token = NULL, lease_until = NULL
     FROM jsonb_to_recordset(${JSON.stringify(

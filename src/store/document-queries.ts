@@ -69,12 +69,15 @@ type Nullable<T> = { readonly [Member in keyof T]: T[Member] | null }
 
 /**
  * For each question its open case and the subject's current documents. The case is found by its number and then judged:
- * from the side of party or subject the planner would read all of them.
+ * from the side of party or subject the planner would read all of them. `OFFSET 0` keeps a part from being merged into
+ * another, where it would run in another order or twice.
  */
 export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion[]): Promise<CaseDocuments<Buffer>[]> {
   const { rows } = await sql<FoundRow>`/* prepared:find_case_documents */
     SELECT q.n::int AS n, c.id AS case_id, k.keys AS subject_keys, o.contract AS opened_contract,
-      CASE WHEN f.nth > 1 THEN NULL ELSE o.token END AS opened_token, f.*
+      CASE WHEN f.nth > 1 THEN NULL ELSE o.token END AS opened_token, f.part, f.contract, f.status, f.valid_to,
+      f.identifier, f.version, f.status_at, f.accepted_at, f.exchange, f.issuer, f.token, f.data, f.token_digest,
+      f.replaced, f.disputed
     FROM jsonb_array_elements(${JSON.stringify(questions)}::jsonb) WITH ORDINALITY AS q(v, n)
     LEFT JOIN LATERAL (
       SELECT c.id, c.opened_pos FROM case_file c
@@ -88,11 +91,11 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
       ORDER BY c.opened_pos LIMIT 1) c ON true
     CROSS JOIN LATERAL (
       SELECT CASE WHEN q.v->>'subjectKey' IS NOT NULL THEN ARRAY[q.v->>'subjectKey'] ELSE ARRAY(
-        SELECT subject_key FROM case_subject WHERE case_id = c.id ORDER BY subject_key) END AS own) s
+        SELECT subject_key FROM case_subject WHERE case_id = c.id ORDER BY subject_key) END AS own OFFSET 0) s
     CROSS JOIN LATERAL (
       SELECT s.own || ARRAY(SELECT unnest(d.holder_keys) FROM document d
         WHERE d.contract IN (SELECT jsonb_array_elements_text(q.v->'identifying'))
-          AND d.holder_keys && s.own) AS keys) k
+          AND d.holder_keys && s.own) AS keys OFFSET 0) k
     LEFT JOIN LATERAL (
       SELECT e.contract, e.token FROM log l JOIN exchange e ON e.id = l.exchange
       WHERE l.pos = CASE WHEN q.v->>'subjectKey' IS NULL THEN c.opened_pos END) o ON true
@@ -132,106 +135,3 @@ const openedBy = (row: FoundRow | undefined): CaseDocuments<Buffer>['openedBy'] 
 
 /** A question without documents still has its row. */
 const isDocument = (row: FoundRow): row is FoundRow & DocumentFound<Buffer> => row.exchange !== null
-
-export interface AccessRow<Token = string> {
-  readonly iss: string
-  readonly jti: string
-  readonly contract: string
-  readonly subjectKey: string
-  /** Undefined in a session. */
-  readonly caseId: string | undefined
-  readonly session: string | undefined
-  /** What it rests on where its legal basis is consent, or where its session does. */
-  readonly consent: { readonly issuer: string; readonly ref: string } | undefined
-  readonly purpose: string
-  readonly legalBasis: string
-  readonly item: string
-  readonly operator: string
-  readonly grant: string
-  /** Days are Asia/Shanghai's, YYYY-MM-DD. */
-  readonly caps: readonly Cap[]
-  readonly day: string
-  readonly fields: readonly string[]
-  readonly documents: readonly string[]
-  /** Documents that no exchange brought alone: looked up in a foreign system, or a row of a load. */
-  readonly lookUps: readonly LookUpRow[]
-  /** Sealed in the store. */
-  readonly token: Token
-  readonly answerDigest: string
-  readonly answeredAtMs: number
-}
-
-export interface LookUpRow {
-  readonly provider: string
-  readonly document: string
-  /** What all its versions share. */
-  readonly identifier: string
-  readonly originalDigest: string
-  /** The load that it is a row of. */
-  readonly exchange: string | undefined
-}
-
-export type CapScope = 'party' | 'operator' | 'subject' | 'guesses'
-
-/** How often a day something may be done by one name. */
-export interface Cap {
-  readonly scope: CapScope
-  /** The grant, or the contract, that it is counted under. */
-  readonly under: string
-  readonly name: string
-  readonly cap: number
-  /** Whether this access is one more; one that is not is still refused when the cap is reached. */
-  readonly counts: boolean
-}
-
-/**
- * `replayed`: this (iss, jti) was used before. `withdrawn`: its consent is no more. A scope: its cap is reached. Only
- * `recorded` left a record.
- */
-export type AccessOutcome = 'recorded' | 'replayed' | 'withdrawn' | CapScope
-
-/** Records accesses before their answers leave, in one statement, and counts them against their caps. */
-export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<AccessOutcome[]> {
-  const parameter = JSON.stringify(
-    rows.map(({ subjectKey, caseId, legalBasis, answerDigest, answeredAtMs, consent, lookUps, ...row }) => ({
-      ...row,
-      consent_issuer: consent?.issuer,
-      consent_ref: consent?.ref,
-      token: row.token.toString('base64'),
-      subject_key: subjectKey,
-      case_id: caseId,
-      legal_basis: legalBasis,
-      answer_digest: answerDigest,
-      answered_at: new Date(answeredAtMs),
-      look_ups: lookUps.map(({ originalDigest, ...one }) => ({ ...one, original_digest: originalDigest })),
-    })),
-  )
-  const { rows: outcomes } = await sql<{ n: number; outcome: AccessOutcome }>`/* prepared:record_accesses */
-    WITH asked AS MATERIALIZED (SELECT ${parameter}::jsonb AS rows),
-    judged AS MATERIALIZED (SELECT r.n, r.outcome FROM asked, record_accesses(asked.rows) r),
-    looked_up AS (
-      INSERT INTO access_look_up (iss, jti, provider, document, identifier, original_digest, exchange)
-      SELECT r.value->>'iss', r.value->>'jti', x.provider, x.document, x.identifier, x.original_digest, x.exchange
-      FROM judged CROSS JOIN asked
-      JOIN jsonb_array_elements(asked.rows) WITH ORDINALITY r ON r.ordinality = judged.n + 1
-      CROSS JOIN LATERAL jsonb_to_recordset(r.value->'look_ups')
-        AS x(provider text, document text, identifier text, original_digest text, exchange uuid)
-      WHERE judged.outcome = 'recorded')
-    SELECT n, outcome FROM judged ORDER BY n`.execute(db)
-  return outcomes.map(({ outcome }) => outcome)
-}
-
-export type CountedAccess = Pick<AccessRow, 'iss' | 'jti' | 'day' | 'caps'>
-
-/** What recording an access would come to now: before a foreign system is asked in vain. Nothing is counted. */
-export async function foreseeAccess(db: Db, { iss, jti, day, caps }: CountedAccess): Promise<AccessOutcome> {
-  const { rows } = await sql<{ outcome: AccessOutcome }>`
-    SELECT 'replayed' AS outcome FROM access_record WHERE iss = ${iss} AND jti = ${jti}
-    UNION ALL
-    SELECT u.scope
-    FROM jsonb_to_recordset(${JSON.stringify(caps)}::jsonb) AS c(under text, scope text, name text, cap int)
-    JOIN grant_usage u ON u.access_grant = c.under AND u.day = ${day}::date AND u.scope = c.scope AND u.name = c.name
-    WHERE u.used >= c.cap
-    LIMIT 1`.execute(db)
-  return rows[0]?.outcome ?? 'recorded'
-}

@@ -18,7 +18,7 @@ export interface LandingRow {
  * have repeated the delivery had it seen the first.
  */
 export async function landRows(tx: Tx, consumer: string, rows: readonly LandingRow[]): Promise<void> {
-  const landed = await sql<{ event_id: string; order_key: string }>`
+  const landed = await sql<{ event_id: string; order_key: string }>`/* prepared:land_rows */
     INSERT INTO inbox (consumer, event_id, source, order_key, contract, token, receipt, deliver_by)
     SELECT ${consumer}, r.* FROM unnest(
       ${rows.map((row) => row.eventId)}::text[], ${rows.map((row) => row.source)}::text[],
@@ -48,7 +48,7 @@ export async function landRows(tx: Tx, consumer: string, rows: readonly LandingR
  * would leave the new row without one. Keys are sorted, so that two transactions lock lanes in the same order.
  */
 async function openLanes(tx: Tx, consumer: string, orderKeys: readonly string[]): Promise<void> {
-  await sql`
+  await sql`/* prepared:open_lanes */
     INSERT INTO inbox_lane (consumer, order_key, next_at)
     SELECT DISTINCT ${consumer}, k, now() FROM unnest(${orderKeys}::text[]) AS k ORDER BY k
     ON CONFLICT (consumer, order_key) DO UPDATE SET order_key = EXCLUDED.order_key`.execute(tx)
@@ -90,7 +90,7 @@ export async function claimHeads(
   leaseMs: number,
   limit: number,
 ): Promise<readonly InboxRow[]> {
-  const lanes = await sql<{ order_key: string; lapsed: boolean }>`
+  const lanes = await sql<{ order_key: string; lapsed: boolean }>`/* prepared:claim_lanes */
     WITH due AS (
       SELECT order_key, lease IS NOT NULL AS lapsed FROM inbox_lane
       WHERE consumer = ${consumer} AND next_at <= now()
@@ -99,7 +99,7 @@ export async function claimHeads(
     FROM due WHERE l.consumer = ${consumer} AND l.order_key = due.order_key
     RETURNING l.order_key, due.lapsed`.execute(db)
   if (lanes.rows.length === 0) return []
-  const { rows } = await sql<InboxRow>`
+  const { rows } = await sql<InboxRow>`/* prepared:claim_heads */
     SELECT head.*, lane.lapsed
     FROM unnest(${lanes.rows.map((row) => row.order_key)}::text[], ${lanes.rows.map((row) => row.lapsed)}::bool[])
       AS lane (order_key, lapsed)
@@ -151,7 +151,7 @@ export async function lockLeased<C extends Completion>(
   consumer: string,
   completions: readonly C[],
 ): Promise<C[]> {
-  const { rows } = await sql<{ order_key: string; lease: string }>`
+  const { rows } = await sql<{ order_key: string; lease: string }>`/* prepared:lock_leased */
     SELECT l.order_key, l.lease FROM inbox_lane l
     JOIN unnest(${completions.map((c) => c.orderKey)}::text[], ${completions.map((c) => c.lease)}::uuid[])
       AS c (order_key, lease) ON c.order_key = l.order_key AND c.lease = l.lease
@@ -168,7 +168,7 @@ export async function writeStates(
   completions: readonly Completion[],
   ackJti: string | undefined,
 ): Promise<void> {
-  await sql`
+  await sql`/* prepared:write_states */
     UPDATE inbox i SET state = c.state, attempt = c.attempt, decision = NULL,
       finished_at = CASE WHEN c.state IN ('delivered', 'dead') THEN now() END,
       ack_jti = CASE WHEN c.state IN ('delivered', 'dead') THEN ${ackJti ?? null}::text ELSE i.ack_jti END
@@ -185,7 +185,7 @@ export async function insertAttempts(
   seal: (body: string) => Buffer,
 ): Promise<void> {
   const bodies = completions.map(({ record: { body } }) => (body === undefined ? null : seal(body)))
-  await sql`
+  await sql`/* prepared:insert_attempts */
     INSERT INTO inbox_attempt (consumer, event_id, round, attempt, class, status, latency_ms, body, code)
     SELECT ${consumer}, a.* FROM unnest(
       ${completions.map((c) => c.eventId)}::text[], ${completions.map((c) => c.round)}::int[],
@@ -196,7 +196,7 @@ export async function insertAttempts(
 
 /** Moves the locked lanes on: to the next step, to infinity behind a dead or parked head, to the next delivery, or away. */
 export async function moveLanes(tx: Tx, consumer: string, completions: readonly Completion[]): Promise<void> {
-  await sql`
+  await sql`/* prepared:move_lanes */
     UPDATE inbox_lane l SET lease = NULL,
       blocked_by = CASE WHEN c.blocks THEN c.event_id END,
       next_at = CASE WHEN c.blocks THEN 'infinity'
@@ -217,7 +217,7 @@ export async function moveLanes(tx: Tx, consumer: string, completions: readonly 
 
 /** Only for lanes that this transaction has locked: a landing waits for them and opens them anew. */
 export async function closeEmptyLanes(tx: Tx, consumer: string, orderKeys: readonly string[]): Promise<void> {
-  await sql`
+  await sql`/* prepared:close_lanes */
     DELETE FROM inbox_lane l
     WHERE l.consumer = ${consumer} AND l.order_key = ANY (${orderKeys}) AND NOT EXISTS (
       SELECT FROM inbox i

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { HubError } from '#kernel/errors.ts'
 import type { Amendment } from './amendment.ts'
+import { byteaArray, plainArray, textArray } from './binary-array.ts'
 import type { NamedFile } from './file-naming-queries.ts'
 
 /** One exchange as it is committed; its token is sealed already. */
@@ -136,10 +137,7 @@ function parameters(rows: readonly ExchangeRow[]): unknown[] {
     textArray(rows.map((row) => row.orderKey)),
     textArray(rows.map((row) => row.contentDigest)),
     plainArray(rows.map((row) => new Date(row.acceptedAtMs).toISOString())),
-    binaryArray(
-      BYTEA_OID,
-      rows.map((row) => row.token),
-    ),
+    byteaArray(rows.map((row) => row.token)),
     textArray(rows.map((row) => row.receipt)),
     deliveries.map(({ n }) => n),
     plainArray(deliveries.map(({ delivery }) => delivery.id)),
@@ -158,38 +156,7 @@ function parameters(rows: readonly ExchangeRow[]): unknown[] {
     textArray(documents.map(({ document }) => document.holderKeys.join(' '))),
     textArray(rows.map((row) => row.refusal)),
     textArray(documents.map(({ document }) => document.row?.pointer)),
-    binaryArray(
-      BYTEA_OID,
-      documents.map(({ document }) => document.row?.data),
-    ),
+    byteaArray(documents.map(({ document }) => document.row?.data)),
     textArray(documents.map(({ document }) => document.row?.tokenDigest)),
   ]
-}
-
-/** An array literal for values that need no escaping: ids and ISO times. */
-const plainArray = (values: readonly string[]): string => `{${values.join(',')}}`
-
-const BYTEA_OID = 17
-const TEXT_OID = 25
-const NULL_LENGTH = -1
-
-const textArray = (values: readonly (string | undefined)[]): Buffer => binaryArray(TEXT_OID, values)
-
-/**
- * A text[] or bytea[] in PostgreSQL's binary format (array_recv); undefined is NULL. node-postgres sends a Buffer as it
- * is, and the server copies each value where it would read an array literal byte by byte: kilobytes of token in every
- * row.
- */
-function binaryArray(oid: number, values: readonly (string | Buffer | undefined)[]): Buffer {
-  const lengths = values.map((value) => (value === undefined ? NULL_LENGTH : Buffer.byteLength(value)))
-  const array = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + 4 + Math.max(0, length), 20))
-  const hasNulls = values.includes(undefined) ? 1 : 0
-  let at = 0
-  // dimensions, nulls, type of the elements; length and lower bound of the one dimension
-  for (const field of [1, hasNulls, oid, values.length, 1]) at = array.writeInt32BE(field, at)
-  for (const [index, value] of values.entries()) {
-    at = array.writeInt32BE(lengths[index] ?? 0, at)
-    if (value !== undefined) at += typeof value === 'string' ? array.write(value, at) : value.copy(array, at)
-  }
-  return array
 }

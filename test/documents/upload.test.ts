@@ -223,10 +223,14 @@ withDatabase('uploads', (databaseUrl) => {
       'sha-256:..',
       '%00',
     ]) {
-      const answer = await hub.request(`/v1/files/${name}`, {
+      const path = `/v1/files/${name}`
+      const { pathname } = new URL(path, 'http://hub.test')
+      const answer = await hub.request(path, {
         method: 'PUT',
         body: 'x',
-        headers: { authorization: `Bearer ${platform.sign('request+jwt', { htm: 'PUT', htu: 'x' })}` },
+        headers: {
+          authorization: `Bearer ${platform.sign('request+jwt', { htm: 'PUT', htu: `http://hub.test${pathname}` })}`,
+        },
       })
       expect([name, answer.status, answer.json['code']]).toEqual([name, 400, 'http.bad_request'])
     }

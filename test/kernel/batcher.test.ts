@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createBatcher } from '#kernel/batcher.ts'
+import { createBatcher, createLanes } from '#kernel/batcher.ts'
 
 const OPTIONS = { lanes: 1, maxItems: 3, isItemsFault: () => true }
 
@@ -34,4 +34,32 @@ test('one item’s own fault fails it alone; an outage fails the batch without a
     'rejected',
   ])
   expect(runs).toBe(1)
+})
+
+test('batchers that share a lane take turns in it, and each gathers while the other is under way', async () => {
+  const turns: string[] = []
+  let underWay = 0
+  const options = { ...OPTIONS, lanes: createLanes(1) }
+  const named = (name: string) =>
+    createBatcher(async (items: readonly number[]) => {
+      turns.push(`${name} ${items.join()}`)
+      underWay += 1
+      expect(underWay).toBe(1)
+      await new Promise(setImmediate)
+      underWay -= 1
+      return items
+    }, options)
+  const find = named('find')
+  const record = named('record')
+  const ask = async (item: number): Promise<number> => record(await find(item))
+  expect(await Promise.all([1, 2, 3, 4, 5].map(ask))).toEqual([1, 2, 3, 4, 5])
+  expect(turns).toEqual(['find 1,2,3', 'find 4,5', 'record 1,2,3', 'record 4,5'])
+})
+
+test('a lane that failed is free again', async () => {
+  const options = { ...OPTIONS, lanes: createLanes(1) }
+  const fails = createBatcher(async (): Promise<number[]> => Promise.reject(new Error('no')), options)
+  const works = createBatcher(async (items: readonly number[]) => items, options)
+  const settled = await Promise.allSettled([fails(1), works(2), fails(3), works(4)])
+  expect(settled.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled'])
 })

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type AccessRow, type Cap, recordAccesses } from '#store/access-queries.ts'
 import { type Db, openDb } from '#store/db.ts'
-import { type AccessRow, type Cap, recordAccesses } from '#store/document-queries.ts'
 import { withDatabase } from '../support/database.ts'
 
 const DAY = '2026-11-25'
@@ -76,6 +76,38 @@ withDatabase('access records', (databaseUrl) => {
     expect(await recordAccesses(db, [once, once])).toEqual(['recorded', 'replayed'])
     expect(await recordAccesses(db, [access([cap('again', 9)]), once])).toEqual(['recorded', 'replayed'])
     expect(await used('again')).toBe(2)
+  })
+
+  test('a record says the same whether its batch fitted or was gone through row by row', async () => {
+    const full = (): AccessRow<Buffer> =>
+      access([cap('full', 99)], {
+        caseId: '01a218d9-09f4-7ba0-b333-851edb5ed6e3',
+        session: 'session-1',
+        consent: { issuer: 'platform', ref: 'consent-1' },
+        fields: ['status', 'business-licence.entityName', 'odd "name", {with} \\\\ all', ''],
+        documents: ['01a218d9-093c-765f-9e3d-e3c71214bbb2', '01a218d9-093c-765f-9e3d-e3c71214bbb3'],
+        lookUps: [
+          {
+            provider: 'market-regulation-nmg',
+            document: 'business-licence@1',
+            identifier: 'one',
+            originalDigest: 'sha-256:y',
+            exchange: undefined,
+          },
+        ],
+        answeredAtMs: 1_790_000_000_123,
+      })
+    const [together, singly, again] = [full(), full(), access([cap('full', 99)])]
+    expect(await recordAccesses(db, [together, again])).toEqual(['recorded', 'recorded'])
+    expect(await recordAccesses(db, [again, singly])).toEqual(['replayed', 'recorded'])
+    const { rows } = await sql<{ jti: string; row: object }>`
+      SELECT a.jti, to_jsonb(a) - 'jti' || jsonb_build_object('looked_up', (
+        SELECT jsonb_agg(to_jsonb(l) - 'id' - 'jti') FROM access_look_up l WHERE l.iss = a.iss AND l.jti = a.jti)) AS row
+      FROM access_record a WHERE a.jti IN (${together.jti}, ${singly.jti})`.execute(db)
+    const recordedAs = new Map(rows.map(({ jti, row }) => [jti, row]))
+    expect(recordedAs.get(together.jti)).toMatchObject({ fields: together.fields, documents: together.documents })
+    expect(recordedAs.get(together.jti)).toEqual(recordedAs.get(singly.jti))
+    expect(recordedAs.get(singly.jti)).toMatchObject({ looked_up: [{ identifier: 'one' }] })
   })
 
   test('one whose consent was withdrawn is not recorded and counts nothing, whatever it stands beside', async () => {

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { decodeProtectedHeader } from 'jose'
+import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { JsonObject } from '#kernel/json.ts'
 import { importEncryptionJwk, openDecryptionKeys } from '#trust/encryption-keys.ts'
@@ -22,11 +22,63 @@ const jwkOf = (curve: string): JsonObject =>
 test('what is wrapped for a key opens with its private half alone, and names nothing but the key', async () => {
   const own = openDecryptionKeys(join(directory, 'own.json'), true)
   const other = openDecryptionKeys(join(directory, 'other.json'), true)
-  const wrapped = await encryptFor(own.current, Buffer.from(TOKEN))
+  const wrapped = encryptFor(own.current, Buffer.from(TOKEN))
   expect([isEncrypted(wrapped), isEncrypted(TOKEN)]).toEqual([true, false])
   expect(await decryptWith(own, wrapped)).toBe(TOKEN)
   await expect(decryptWith(other, wrapped)).rejects.toMatchObject({ code: 'token.encryption_invalid' })
   expect(Object.keys(decodeProtectedHeader(wrapped)).toSorted()).toEqual(['alg', 'cty', 'enc', 'epk', 'kid', 'typ'])
+})
+
+test('a library opens what is wrapped here, and what a library wraps opens here in each form', async () => {
+  const own = openDecryptionKeys(join(directory, 'own.json'), true)
+  const { kid, key } = own.current
+  const privateKey = own.privateKey(kid)
+  if (privateKey === undefined) throw new Error('no private half')
+  const { plaintext } = await compactDecrypt(encryptFor(own.current, Buffer.from(TOKEN)), privateKey)
+  expect(Buffer.from(plaintext).toString()).toBe(TOKEN)
+  const wrap = (header: JsonObject) =>
+    new CompactEncrypt(Buffer.from(TOKEN)).setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', kid, ...header })
+  const forms = [
+    wrap({}),
+    wrap({ typ: 'JWE', cty: 'JWT' }),
+    wrap({ alg: 'ECDH-ES+A256KW', typ: 'JWE', cty: 'JWT' }),
+    wrap({ typ: 'JWE', cty: 'JWT' }).setKeyManagementParameters({ apu: Buffer.from('hub'), apv: Buffer.from('east') }),
+  ]
+  for (const form of forms) expect(await decryptWith(own, await form.encrypt(key))).toBe(TOKEN)
+})
+
+test('changed bytes and bent headers open nothing', async () => {
+  const own = openDecryptionKeys(join(directory, 'own.json'), true)
+  const [header = '', , iv = '', sealed = '', tag = ''] = encryptFor(own.current, Buffer.from(TOKEN)).split('.')
+  const members = decodeProtectedHeader(`${header}....`) as JsonObject
+  const bent = (changes: JsonObject): string =>
+    Buffer.from(JSON.stringify({ ...members, ...changes })).toString('base64url')
+  const epk = members['epk'] as JsonObject
+  const flipped = (text: string): string => (text.startsWith('A') ? 'B' : 'A') + text.slice(1)
+  const wrongs = [
+    [header, '', flipped(iv), sealed, tag],
+    [header, '', iv, flipped(sealed), tag],
+    [header, '', iv, sealed, flipped(tag)],
+    [header, '', iv, sealed, tag.slice(0, -4)],
+    [header, '', iv.slice(0, -4), sealed, tag],
+    [header, 'AAAA', iv, sealed, tag],
+    [bent({ alg: 'dir' }), '', iv, sealed, tag],
+    [bent({ enc: 'A128GCM' }), '', iv, sealed, tag],
+    [bent({ zip: 'DEF' }), '', iv, sealed, tag],
+    [bent({ crit: ['x'], x: 1 }), '', iv, sealed, tag],
+    [bent({ kid: 'another' }), '', iv, sealed, tag],
+    [bent({ epk: { ...epk, y: epk['x'] ?? '' } }), '', iv, sealed, tag],
+    [bent({ epk: jwkOf('P-384') }), '', iv, sealed, tag],
+    [bent({ epk: 'text' }), '', iv, sealed, tag],
+    [bent({ typ: 'jwe' }), '', iv, sealed, tag],
+    [Buffer.from('[]').toString('base64url'), '', iv, sealed, tag],
+    ['e30', '', iv, sealed, tag],
+  ]
+  for (const parts of wrongs) {
+    await expect(decryptWith(own, parts.join('.')), parts[0]).rejects.toMatchObject({
+      code: 'token.encryption_invalid',
+    })
+  }
 })
 
 test('the file is made once for its owner alone; one that is missing or no key file is refused', () => {
