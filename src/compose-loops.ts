@@ -37,15 +37,24 @@ export function foldSources(core: Pick<Core, 'contracts' | 'digests' | 'register
 }
 
 const POLL_MS = 200
+/** A step asks and writes as much for one commit as for a hundred. */
+const GATHER_MS = 30
 
-/** The loops of the roles `cases` and `relay`. Each wakes the others when it moved something, and each commit wakes all. */
+/** `isWoken`: someone waits for what it moves, so it looks whenever something was committed and not only at its polls. */
+type Start = (name: string, pollMs: number, step: () => Promise<number>, isWoken?: boolean) => void
+
+/**
+ * The loops of the roles `cases` and `relay`. What a delivery waits for is woken by each commit and by each step that
+ * moved something. What follows the clock, or tells others later, is not: it would ask the database a dozen times a commit.
+ */
 export function startLoops(core: Core, databaseUrl: string): { stop(): Promise<void> } {
   const { config, db, fault, life, log, metrics } = core
   const loops: Loop[] = []
+  const woken: Loop[] = []
   const wakeAll = (): void => {
-    for (const loop of loops) loop.wake()
+    for (const loop of woken) loop.wake()
   }
-  const start = (name: string, pollMs: number, step: () => Promise<number>): void => {
+  const start: Start = (name, pollMs, step, isWoken = true) => {
     const run = async (): Promise<number> => {
       const moved = await step()
       if (moved > 0) {
@@ -59,9 +68,10 @@ export function startLoops(core: Core, databaseUrl: string): { stop(): Promise<v
       metrics.loopFailed(name)
       log({ level: 'error', message: `${name} loop`, error })
     }
-    const loop = startLoop(run, { pollMs, onError })
+    const loop = startLoop(run, { pollMs, gatherMs: GATHER_MS, onError })
     life.watch(name, loop)
     loops.push(loop)
+    if (isWoken) woken.push(loop)
   }
   if (config.roles.includes('cases')) {
     const sources = foldSources(core)
@@ -94,11 +104,7 @@ const NONCES_POLL_MS = 60_000
 /** Keys become due when a day ends; looking more often only brings that nearer. */
 const PURGE_POLL_MS = 600_000
 
-function startRelay(
-  core: Core,
-  start: (name: string, pollMs: number, step: () => Promise<number>) => void,
-  wakeAll: () => void,
-): { stop(): Promise<void> } {
+function startRelay(core: Core, start: Start, wakeAll: () => void): { stop(): Promise<void> } {
   const { config, db, fault, log, metrics } = core
   const leases = holdLeases(db, [...RELAY_LANES, SWEEPER], {
     ms: config.relayLeaseMs,
@@ -124,15 +130,15 @@ function startRelay(
   start('relay', POLL_MS, relay.step)
   start('outcomes', POLL_MS, () => outcomeStep(db, logReader(core.vault, log), fault))
   // One process at a time; what it began before it lost the lease repeats nothing when another begins it anew.
-  const startAlone = (name: string, pollMs: number, step: () => Promise<number>): void =>
-    start(name, pollMs, async () => (leases.held(SWEEPER) === undefined ? 0 : step()))
-  startAlone('sweeper', config.sweepEveryMs, () => sweep(core))
-  startAlone('files', config.sweepEveryMs, () => purgeFiles(db))
-  startAlone('nonces', NONCES_POLL_MS, () => pruneNonces(db, KEEP_NONCES_SECONDS))
-  startAlone('statements', STATEMENTS_POLL_MS, () => state(core))
-  startAlone('disputes', POLL_MS, composeDisputes(core))
-  startAlone('document-status', POLL_MS, () => feed(core))
-  startAlone('purge', PURGE_POLL_MS, () => purgeStep(core))
+  const startTimed = (name: string, pollMs: number, step: () => Promise<number>): void =>
+    start(name, pollMs, async () => (leases.held(SWEEPER) === undefined ? 0 : step()), false)
+  startTimed('disputes', POLL_MS, composeDisputes(core))
+  startTimed('document-status', POLL_MS, () => feed(core))
+  startTimed('sweeper', config.sweepEveryMs, () => sweep(core))
+  startTimed('files', config.sweepEveryMs, () => purgeFiles(db))
+  startTimed('nonces', NONCES_POLL_MS, () => pruneNonces(db, KEEP_NONCES_SECONDS))
+  startTimed('statements', STATEMENTS_POLL_MS, () => state(core))
+  startTimed('purge', PURGE_POLL_MS, () => purgeStep(core))
   return {
     async stop() {
       await relay.idle()

@@ -1,4 +1,4 @@
-import type { Bus } from '#bus/bus.ts'
+import type { Bus, BusMessage } from '#bus/bus.ts'
 import { followTopics } from '#bus/follow-topics.ts'
 import { outTopic } from '#bus/topic-names.ts'
 import { type SendExchange, startAckOutbox } from '#delivery/ack-outbox.ts'
@@ -9,10 +9,11 @@ import { type FaultPoints, land, type VerifyDelivery } from '#delivery/inbox.ts'
 import type { PeerAnswer } from '#delivery/retry-classes.ts'
 import { startScheduler } from '#delivery/scheduler.ts'
 import type { Target } from '#delivery/target.ts'
+import { createBatcher } from '#kernel/batcher.ts'
 import { type Clock, systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
-import type { Db } from '#store/db.ts'
+import { type Db, isStoreOutage } from '#store/db.ts'
 import type { InboxRow } from '#store/inbox-queries.ts'
 import type { Vault } from '#trust/vault.ts'
 import { judgeAnswer, judgeLookUp } from './answers.ts'
@@ -70,6 +71,8 @@ export interface ConnectorHost {
 }
 
 const TOPICS_EVERY_MS = 5_000
+/** What several partitions bring at once goes in one transaction; what one of them cannot land yet holds up no other. */
+const LANDINGS = { lanes: 2, maxItems: 16, isItemsFault: (error: unknown) => !isStoreOutage(error) }
 
 /** Runs one connector: bus → inbox → scheduler → peer → acknowledgement. Throws `connector.invalid`, `config.invalid`. */
 export async function startConnectorHost(options: ConnectorHostOptions): Promise<ConnectorHost> {
@@ -104,12 +107,17 @@ export async function startConnectorHost(options: ConnectorHostOptions): Promise
     leaseMs: times.leaseMs,
     pollMs: times.pollMs,
   })
+  const inbox = { ...common, verifyDelivery: options.verifyDelivery, decrypt: options.decrypt }
+  const landTogether = createBatcher(async (batches: readonly (readonly BusMessage[])[]) => {
+    await land(inbox, batches.flat())
+    return batches
+  }, LANDINGS)
   const subscription = await followTopics(bus, {
     topics: options.topics ?? (async () => [outTopic(recipient)]),
     everyMs: TOPICS_EVERY_MS,
     group: consumer,
     onBatch: async (messages) => {
-      await land({ ...common, verifyDelivery: options.verifyDelivery, decrypt: options.decrypt }, messages)
+      await landTogether(messages)
       scheduler.wake()
       outbox.wake()
     },

@@ -1,6 +1,7 @@
 import type { Bus, BusRecord } from '#bus/bus.ts'
 import { partitionOf } from '#bus/murmur2.ts'
 import { outTopic } from '#bus/topic-names.ts'
+import { HubError } from '#kernel/errors.ts'
 import { type FaultPoint, NO_FAULT } from '#kernel/fault-point.ts'
 import { deliveryTraceparent } from '#kernel/traceparent.ts'
 import type { Db } from '#store/db.ts'
@@ -127,12 +128,15 @@ async function relayTo(
     if (group.some((row) => row.is_draining) && !(await claim(deps.db, recipient, generation, ids))) continue
     fault('relay.before-publish')
     const topic = outTopic(recipient, generation)
-    const records = await recordsOf(deps, topic, group)
+    const { going, keyMissing } = apart(await Promise.all(group.map((row) => readied(deps, topic, row))))
+    const records = going.flatMap(({ record }) => record ?? [])
     if (records.length > 0) await deps.bus.publish(topic, records)
     fault('relay.after-publish')
-    const count = await markPublished(deps.db, lease, generation, ids)
-    if (count === 0) deps.lose(lease.name)
+    const goingIds = going.map(({ row }) => row.id)
+    const count = goingIds.length === 0 ? 0 : await markPublished(deps.db, lease, generation, goingIds)
+    if (count === 0 && goingIds.length > 0) deps.lose(lease.name)
     marked += count
+    if (keyMissing !== undefined) throw keyMissing
   }
   return marked
 }
@@ -140,19 +144,32 @@ async function relayTo(
 const claim = (db: Db, recipient: string, generation: number, ids: readonly string[]): Promise<boolean> =>
   db.transaction().execute((tx) => claimGeneration(tx, recipient, generation, ids))
 
-/** What goes to the topic. A delivery whose content is gone dies instead, so that it does not stand before the others. */
-async function recordsOf(deps: RelayDeps, topic: string, rows: readonly PublishableRow[]): Promise<BusRecord[]> {
-  const records: BusRecord[] = []
-  for (const row of rows.filter(({ channel }) => channel === 'bus')) {
-    try {
-      records.push(record(deps, topic, row, await deps.valueOf(row)))
-    } catch (error) {
-      if (!isHeldBack(error)) throw error
-      deps.onError(error)
-      await endUnreadable(deps.db, [row.id], error.code, statesBefore('dead'))
-    }
+interface Readied {
+  readonly row: PublishableRow
+  /** None for a recipient that pulls, and for what has just died. */
+  readonly record?: BusRecord
+  readonly keyMissing?: HubError
+}
+
+/** A delivery whose content is gone dies instead of going out, so that it does not stand before the others. */
+async function readied(deps: RelayDeps, topic: string, row: PublishableRow): Promise<Readied> {
+  if (row.channel !== 'bus') return { row }
+  try {
+    return { row, record: record(deps, topic, row, await deps.valueOf(row)) }
+  } catch (error) {
+    if (error instanceof HubError && error.code === 'party.encryption_key_missing') return { row, keyMissing: error }
+    if (!isHeldBack(error)) throw error
+    deps.onError(error)
+    await endUnreadable(deps.db, [row.id], error.code, statesBefore('dead'))
+    return { row }
   }
-  return records
+}
+
+/** Without the key to wrap one delivery, all under its order key wait, so that none overtakes it; the others go. */
+function apart(all: readonly Readied[]): { going: readonly Readied[]; keyMissing: HubError | undefined } {
+  const waiting = new Set(all.filter((one) => one.keyMissing !== undefined).map(({ row }) => row.order_key))
+  const keyMissing = all.find((one) => one.keyMissing !== undefined)?.keyMissing
+  return { going: all.filter(({ row }) => !waiting.has(row.order_key)), keyMissing }
 }
 
 /** CloudEvents in Kafka binary mode (PROTOCOL, Kafka). */

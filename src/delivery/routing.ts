@@ -25,11 +25,12 @@ const STEP = 1_000
  */
 export function routeStep(db: Db, sources: RoutingSources, fault: FaultPoint = NO_FAULT): Promise<number> {
   return sources.casesPosition(db).then((upTo) =>
-    advanceCursor(db, 'routing', { limit: STEP, upTo, contracts: [] }, async (tx, _entries, from, to) => {
+    advanceCursor(db, 'routing', { limit: STEP, upTo, onlyPositions: true }, async (tx, _entries, from, to) => {
       const aliasKeys = await sources.aliasesIntroduced(tx, from, to)
       const unrouted = await findUnrouted(tx, { from, to, aliasKeys })
+      if (unrouted.length === 0) return
       await routeDeliveries(tx, await plan(tx, unrouted, sources, to))
-      if (unrouted.length > 0) await fault('routing.before-commit')
+      await fault('routing.before-commit')
     }),
   )
 }
@@ -41,7 +42,6 @@ async function plan(
   upTo: number,
 ): Promise<{ id: string; recipient: string }[]> {
   const keys = [...new Set(unrouted.flatMap((row) => row.alias_keys))]
-  if (unrouted.length === 0) return []
   // Not what the cases know by now: they may have run ahead, and an earlier one of the same key would still wait.
   const divisions = await sources.divisionsByAlias(db, keys, upTo)
   return unrouted.flatMap((row) => {

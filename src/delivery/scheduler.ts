@@ -47,6 +47,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const retries = createAlarms(news.wake)
   let stopping = false
   let pausedUntilMs = 0
+  /** The last look took as many as it might: a place that becomes free may find another. */
+  let isMoreDue = false
 
   const afterwards = (finished: FinishedAttempt): void => {
     if (pausesEndpoint(finished)) pausedUntilMs = Math.max(pausedUntilMs, steadyClock() + askedPauseMs(finished))
@@ -56,19 +58,13 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const places = (): number =>
     Math.min(options.concurrency - inFlight, options.concurrency * UNCOMMITTED_FACTOR - open.size)
 
-  const attempt = async (row: InboxRow, claimed: Claim): Promise<FinishedAttempt | undefined> => {
+  const deliver = async (row: InboxRow, claimed: Claim): Promise<void> => {
     inFlight++
     try {
-      return await attemptDelivery(options, row, claimed)
-    } finally {
-      inFlight--
-      news.wake()
-    }
-  }
-
-  const deliver = async (row: InboxRow, claimed: Claim): Promise<void> => {
-    try {
-      const finished = await attempt(row, claimed)
+      const finished = await attemptDelivery(options, row, claimed).finally(() => {
+        inFlight--
+        if (isMoreDue) news.wake()
+      })
       if (finished === undefined) return
       await options.completer.complete(finished)
       afterwards(finished)
@@ -78,9 +74,12 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     }
   }
 
-  const claim = async (): Promise<number> => {
-    if (steadyClock() < pausedUntilMs) return 0
-    const { rows, claimed } = await claimDue(options, places())
+  const claim = async (): Promise<void> => {
+    isMoreDue = false
+    if (steadyClock() < pausedUntilMs) return
+    const limit = places()
+    const { rows, claimed } = await claimDue(options, limit)
+    isMoreDue = rows.length >= limit
     for (const row of rows) {
       const running: Promise<void> = deliver(row, claimed).finally(() => {
         open.delete(running)
@@ -88,15 +87,14 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       })
       open.add(running)
     }
-    return rows.length
   }
 
   const run = async (): Promise<void> => {
     while (!stopping) {
       try {
         if (places() < options.concurrency / 2) await sleep(GATHER_MS)
-        const claimed = places() > 0 ? await claim() : 0
-        if (claimed === 0) await news.wait(options.pollMs)
+        if (places() > 0) await claim()
+        if (!isMoreDue || places() <= 0) await news.wait(options.pollMs)
       } catch (error) {
         options.onError?.(error)
         await news.wait(ERROR_PAUSE_MS)

@@ -4,23 +4,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { JSONWebKeySet } from 'jose'
 import { type HubProcess, startHub } from './hub.ts'
 import { senderSigner } from './message.ts'
-import { type LoadGenerator, openLoadGenerator, type Subject, startFloor, type Window } from './pairs.ts'
+import { type LoadGenerator, openLoadGenerator, type Subject, startFloor, turnsIn, type Window } from './pairs.ts'
 import { sharesOfProfile } from './profile.ts'
 import { type Bench, median, type Report, rounded, type Shares } from './report.ts'
 import { openWorld, query, type World } from './world.ts'
 
-export const PAIRS = 7
+const PAIRS = 7
 export const CONCURRENCIES = [64, 256] as const
 /** To learn how fast the host is; what then warms both sides up takes a tenth of the time asked for. */
 const FIRST_LOOK = 500
 const MIN_COUNT = 200
 
-export interface Pair {
+interface Pair {
   readonly floor: Window
   readonly hub: Window
 }
 
-export interface Series {
+interface Series {
   readonly concurrency: number
   readonly pairs: readonly Pair[]
 }
@@ -38,21 +38,8 @@ export const accept: Bench = async ({ seconds, processes, say }) => {
       const accepted = counted(load)
       const { perSecond } = await accepted.closed(subject, CONCURRENCIES[0], FIRST_LOOK)
       const worth = (part: number): number => Math.max(MIN_COUNT, Math.round(perSecond * seconds * part))
-      await load.closed(floor.subject, CONCURRENCIES[0], worth(0.1))
-      await accepted.closed(subject, CONCURRENCIES[0], worth(0.1))
-      const count = worth(0.6 / (PAIRS * 2 * CONCURRENCIES.length))
-      const series: Series[] = []
-      for (const concurrency of CONCURRENCIES) {
-        const pairs: Pair[] = []
-        while (pairs.length < PAIRS) {
-          const bare = await load.closed(floor.subject, concurrency, count)
-          pairs.push({ floor: bare, hub: await accepted.closed(subject, concurrency, count) })
-        }
-        series.push({ concurrency, pairs })
-      }
-      const half = hubMedian(series[0], (window) => window.perSecond) / 2
-      const steady: Window[] = []
-      while (steady.length < PAIRS) steady.push(await accepted.steady(subject, half, worth(0.1 / PAIRS)))
+      const bare = { load, subject: floor.subject }
+      const { series, steady } = await inTurns(seconds, worth, bare, { load: accepted, subject })
       for (const hub of hubs) await hub.stop()
       const inHub = await profiledShares(world, accepted, worth(0.1))
       await checkLog(world, accepted.total())
@@ -64,6 +51,36 @@ export const accept: Bench = async ({ seconds, processes, say }) => {
   } finally {
     await world.close()
   }
+}
+
+interface Side {
+  readonly load: Omit<LoadGenerator, 'stop'>
+  readonly subject: Subject
+}
+
+/** Both warmed up, then in turns at each concurrency, then the hub alone at half of what it takes. */
+export async function inTurns(
+  seconds: number,
+  worth: (part: number) => number,
+  floor: Side,
+  hub: Side,
+): Promise<Pick<Measured, 'series' | 'steady'>> {
+  const turns = turnsIn(seconds, PAIRS)
+  for (const { load, subject } of [floor, hub]) await load.closed(subject, CONCURRENCIES[0], worth(0.1))
+  const count = worth(0.6 / (turns * 2 * CONCURRENCIES.length))
+  const series: Series[] = []
+  for (const concurrency of CONCURRENCIES) {
+    const pairs: Pair[] = []
+    while (pairs.length < turns) {
+      const bare = await floor.load.closed(floor.subject, concurrency, count)
+      pairs.push({ floor: bare, hub: await hub.load.closed(hub.subject, concurrency, count) })
+    }
+    series.push({ concurrency, pairs })
+  }
+  const half = hubMedian(series[0], (window) => window.perSecond) / 2
+  const steady: Window[] = []
+  while (steady.length < turns) steady.push(await hub.load.steady(hub.subject, half, worth(0.1 / turns)))
+  return { series, steady }
 }
 
 /** Gateways on one database, which share their keys, as the target of exchanges or of queries. */
@@ -120,7 +137,7 @@ export async function profiledShares(
   return sharesOfProfile(file)
 }
 
-export const hubMedian = (series: Series | undefined, pick: (window: Window) => number): number =>
+const hubMedian = (series: Series | undefined, pick: (window: Window) => number): number =>
   median((series?.pairs ?? []).map(({ hub }) => pick(hub)))
 
 function figuresOf({ concurrency, pairs }: Series) {
@@ -168,7 +185,7 @@ export function report(
   const main = found.reduce((least, one) => (one.ratio < least.ratio ? one : least))
   const shares = sharesWith(inHub, main.processUs, main.postgresUs)
   for (const one of found) {
-    say(`concurrency ${one.concurrency}, gateways ${processes}, medians of ${PAIRS} interleaved pairs`)
+    say(`concurrency ${one.concurrency}, gateways ${processes}, medians of ${steady.length} interleaved pairs`)
     say(`  ratio                ${one.ratio}   (floor ${one.floorUs} µs ÷ hub ${one.cpuUs} µs of CPU per ${unit})`)
     say(
       `  hub + PostgreSQL µs  ${one.processUs} + ${one.postgresUs}   (floor ${one.floorProcessUs} + ${one.floorPostgresUs})`,

@@ -4,7 +4,8 @@ import { readConfig } from '#config.ts'
 import { subjectOf } from './accept.ts'
 import { openDeliveries } from './deliver-world.ts'
 import { startHub } from './hub.ts'
-import { type LoadGenerator, openLoadGenerator, type Subject, type Window } from './pairs.ts'
+import { type LoadGenerator, openLoadGenerator, type Subject, turnsIn, type Window } from './pairs.ts'
+import { cpuOf, cpuOfTree } from './processes.ts'
 import { type Bench, median, percentile, type Report, rounded } from './report.ts'
 import { openWorld, query, type World } from './world.ts'
 
@@ -17,7 +18,11 @@ const ALL_WITHIN_MS = 120_000
 
 interface Delivered {
   readonly perSecond: number
+  /** CPU of each part per delivery, µs. */
+  readonly cpuUs: Readonly<Record<Part, number>>
 }
+
+type Part = 'gateway' | 'worker' | 'postgres'
 
 interface EndToEnd {
   readonly perSecond: number
@@ -38,14 +43,19 @@ export const deliver: Bench = async ({ seconds, say }) => {
     const alone = await startHub(world.hubEnv)
     const deliveries = await openDeliveries(world, databaseUrl)
     try {
-      const through = deliveryLoad(load, await subjectOf([deliveries.gateway]), databaseUrl)
+      const through = deliveryLoad(load, await subjectOf([deliveries.gateway]), databaseUrl, () => ({
+        gateway: cpuOf(deliveries.gateway.pid),
+        worker: cpuOf(deliveries.worker.pid),
+        postgres: cpuOfTree(world.postgresPid),
+      }))
       const subject = await subjectOf([alone])
       const first = await through.sustained(FIRST_LOOK)
       const worth = (part: number): number => Math.max(MIN_COUNT, Math.round(first.perSecond * seconds * part))
+      const turns = turnsIn(seconds, PAIRS)
       const pairs: { accept: Window; deliver: Delivered }[] = []
-      while (pairs.length < PAIRS) {
-        const accept = await load.closed(subject, CONCURRENCY, 2 * worth(0.4 / PAIRS))
-        pairs.push({ accept, deliver: await through.sustained(worth(0.5 / PAIRS)) })
+      while (pairs.length < turns) {
+        const accept = await load.closed(subject, CONCURRENCY, 2 * worth(0.4 / turns))
+        pairs.push({ accept, deliver: await through.sustained(worth(0.5 / turns)) })
       }
       const sustained = median(pairs.map(({ deliver: one }) => one.perSecond))
       const steadySeconds = Math.max(3, seconds * 0.2)
@@ -54,7 +64,9 @@ export const deliver: Bench = async ({ seconds, say }) => {
       await through.check()
       const acceptPerSecond = median(pairs.map(({ accept }) => accept.perSecond))
       const ratio = median(pairs.map(({ accept, deliver: one }) => one.perSecond / accept.perSecond))
-      return report({ sustained, acceptPerSecond, ratio, at100, half }, say)
+      const cpuOfPart = (part: Part): number => median(pairs.map(({ deliver: one }) => one.cpuUs[part]))
+      const cpuUs = { gateway: cpuOfPart('gateway'), worker: cpuOfPart('worker'), postgres: cpuOfPart('postgres') }
+      return report({ turns, sustained, cpuUs, acceptPerSecond, ratio, at100, half }, say)
     } finally {
       await load.stop()
       await deliveries.stop()
@@ -80,15 +92,27 @@ interface DeliveryLoad {
   check(): Promise<void>
 }
 
-function deliveryLoad(load: LoadGenerator, subject: Subject, databaseUrl: string): DeliveryLoad {
+function deliveryLoad(
+  load: LoadGenerator,
+  subject: Subject,
+  databaseUrl: string,
+  cpu: () => Record<Part, number>,
+): DeliveryLoad {
   let sent = 0
   return {
     async sustained(count) {
+      const before = cpu()
       const window = await load.closed(subject, CONCURRENCY, count)
       sent += count
       await untilAcknowledged(databaseUrl)
+      const after = cpu()
       const last = Math.max(...(await acknowledgements(databaseUrl, window.begunAtMs)).values())
-      return { perSecond: count / ((last - window.begunAtMs) / 1_000) }
+      const cpuUs = {
+        gateway: (after.gateway - before.gateway) / count,
+        worker: (after.worker - before.worker) / count,
+        postgres: (after.postgres - before.postgres) / count,
+      }
+      return { perSecond: count / ((last - window.begunAtMs) / 1_000), cpuUs }
     },
     async steady(perSecond, count) {
       const window = await load.steady(subject, perSecond, count)
@@ -133,17 +157,25 @@ async function acknowledgements(databaseUrl: string, sinceMs: number): Promise<R
 }
 
 interface Found {
+  readonly turns: number
   readonly sustained: number
+  readonly cpuUs: Delivered['cpuUs']
   readonly acceptPerSecond: number
   readonly ratio: number
   readonly at100: EndToEnd
   readonly half: EndToEnd
 }
 
-function report({ sustained, acceptPerSecond, ratio, at100, half }: Found, say: (line: string) => void): Report {
-  say(`medians of ${PAIRS} interleaved pairs, concurrency ${CONCURRENCY}`)
+function report(
+  { turns, sustained, cpuUs, acceptPerSecond, ratio, at100, half }: Found,
+  say: (line: string) => void,
+): Report {
+  say(`medians of ${turns} interleaved pairs, concurrency ${CONCURRENCY}`)
   say(`  sustained            ${rounded(sustained)}/s acknowledged`)
   say(`  accept alone         ${rounded(acceptPerSecond)}/s, ratio ${rounded(ratio, 3)}`)
+  say(
+    `  CPU µs per delivery  gateway ${rounded(cpuUs.gateway)} + relay, cases, connectors ${rounded(cpuUs.worker)} + PostgreSQL ${rounded(cpuUs.postgres)}`,
+  )
   for (const [name, { perSecond, p50Ms, p99Ms }] of [
     ['at 100/s', at100],
     ['at half load', half],
@@ -157,9 +189,12 @@ function report({ sustained, acceptPerSecond, ratio, at100, half }: Found, say: 
     p99Ms: rounded(at100.p99Ms, 1),
     ratio: rounded(ratio, 3),
     floorUs: null,
-    cpuUs: null,
+    cpuUs: rounded(cpuUs.gateway + cpuUs.worker + cpuUs.postgres),
     shares: null,
     figures: {
+      gatewayUs: rounded(cpuUs.gateway),
+      workerUs: rounded(cpuUs.worker),
+      postgresUs: rounded(cpuUs.postgres),
       acceptPerSecond: rounded(acceptPerSecond),
       halfPerSecond: rounded(half.perSecond),
       halfP50Ms: rounded(half.p50Ms, 1),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Child, startChild } from './child.ts'
+import { turnsIn } from './pairs.ts'
 import { cpuOf, cpuOfTree } from './processes.ts'
 import { type Bench, median, rounded } from './report.ts'
 import { openWorld, type World } from './world.ts'
@@ -7,8 +8,6 @@ import { openWorld, type World } from './world.ts'
 const ENDPOINTS = 10
 const LAST = ENDPOINTS - 1
 const PAIRS = 7
-/** A quick look, which nobody quotes. */
-const QUICK = { belowSeconds: 10, pairs: 1 }
 /** The failing key is one of a thousand. */
 const KEYS = 1_000
 const SETTLE_MS = 60
@@ -25,7 +24,7 @@ interface Pair {
  */
 export const endpoints: Bench = async ({ seconds, say }) => {
   const world = await openWorld()
-  const rounds = seconds < QUICK.belowSeconds ? QUICK.pairs : PAIRS
+  const rounds = turnsIn(seconds, PAIRS)
   try {
     const all = await openStage(world, ENDPOINTS)
     const count = Math.max(20, Math.round((seconds / 120) * 400))

@@ -1,9 +1,9 @@
-import { CONCURRENCIES, hubMedian, PAIRS, type Pair, profiledShares, report, type Series, subjectOf } from './accept.ts'
+import { CONCURRENCIES, inTurns, profiledShares, report, subjectOf } from './accept.ts'
 import { type Child, startChild } from './child.ts'
 import { startHub } from './hub.ts'
 import { signerOf, UTILITY } from './licences.ts'
 import type { Target } from './load-process.ts'
-import { openLoadGenerator, type Subject, type Window } from './pairs.ts'
+import { openLoadGenerator, type Subject } from './pairs.ts'
 import type { Bench } from './report.ts'
 import { openStock, type Stock } from './stock.ts'
 import { openWorld, query, type World } from './world.ts'
@@ -30,21 +30,8 @@ export const fetch: Bench = async ({ seconds, say }) => {
       const subject = await subjectOf([hub], true)
       const { perSecond } = await load.closed(subject, CONCURRENCIES[0], FIRST_LOOK)
       const worth = (part: number): number => Math.max(MIN_COUNT, Math.round(perSecond * seconds * part))
-      await load.closed(floor.subject, CONCURRENCIES[0], worth(0.1))
-      await load.closed(subject, CONCURRENCIES[0], worth(0.1))
-      const count = worth(0.6 / (PAIRS * 2 * CONCURRENCIES.length))
-      const series: Series[] = []
-      for (const concurrency of CONCURRENCIES) {
-        const pairs: Pair[] = []
-        while (pairs.length < PAIRS) {
-          const bare = await load.closed(floor.subject, concurrency, count)
-          pairs.push({ floor: bare, hub: await load.closed(subject, concurrency, count) })
-        }
-        series.push({ concurrency, pairs })
-      }
-      const half = hubMedian(series[0], (window) => window.perSecond) / 2
-      const steady: Window[] = []
-      while (steady.length < PAIRS) steady.push(await load.steady(subject, half, worth(0.1 / PAIRS)))
+      const bare = { load, subject: floor.subject }
+      const { series, steady } = await inTurns(seconds, worth, bare, { load, subject })
       await hub.stop()
       const inHub = await profiledShares(world, load, worth(0.1), true)
       await checkRecords(world)

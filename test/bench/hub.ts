@@ -14,8 +14,13 @@ export interface HubProcess {
   stop(): Promise<void>
 }
 
-/** One sender loads the hub as a thousand would. */
-const UNLIMITED = { PARTY_PER_SECOND: '1000000', PARTY_BYTES_PER_SECOND: '1000000000', PARTY_IN_FLIGHT: '100000' }
+/** One sender loads the hub as a thousand would. No balancer needs time to see it go. */
+const SETTINGS = {
+  PARTY_PER_SECOND: '1000000',
+  PARTY_BYTES_PER_SECOND: '1000000000',
+  PARTY_IN_FLIGHT: '100000',
+  DRAIN_MS: '0',
+}
 
 const READY_WITHIN_MS = 30_000
 
@@ -30,7 +35,7 @@ export async function startHub(
 ): Promise<HubProcess> {
   const begun = performance.now()
   const child = spawn(process.execPath, [...nodeOptions, path.join(root, 'src/main.ts'), 'start'], {
-    env: { PATH: process.env['PATH'], ...UNLIMITED, ...env },
+    env: { PATH: process.env['PATH'], ...SETTINGS, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   // A bench that fails leaves no hub behind.

@@ -122,7 +122,10 @@ function openRun(target: Target, tellsDue = false): Run {
   }
 }
 
-/** The receipt or answer; any other status than its own ends the bench. */
+/**
+ * The receipt or answer; any other status than its own ends the bench. A connection that was idle between two windows
+ * may be closed by the server in the moment of its next use: such a request was never read and is sent again.
+ */
 function post(url: string, token: string, expected: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/jwt', 'content-length': token.length }
@@ -138,7 +141,10 @@ function post(url: string, token: string, expected: number): Promise<string> {
         else reject(new Error(`expected ${expected}, got ${response.statusCode}: ${body.slice(0, 500)}`))
       })
     })
-    call.on('error', reject)
+    call.on('error', (error: NodeJS.ErrnoException) => {
+      if (call.reusedSocket && error.code === 'ECONNRESET') post(url, token, expected).then(resolve, reject)
+      else reject(error)
+    })
     call.end(token)
   })
 }

@@ -26,6 +26,12 @@ export interface LoadGenerator {
   stop(): Promise<void>
 }
 
+/** Below so many seconds it is a quick look, which nobody quotes. */
+const QUICK_SECONDS = 10
+
+/** How often a bench of so many seconds takes its turns. */
+export const turnsIn = (seconds: number, turns: number): number => (seconds < QUICK_SECONDS ? 1 : turns)
+
 /** What PostgreSQL and the collector still do for a window is counted in it. */
 const SETTLE_MS = 60
 

@@ -199,6 +199,38 @@ withDatabase('the relay', (databaseUrl) => {
     await free(OWNER(6))
   })
 
+  test('without its key a recipient still gets what needs none, but nothing under a key overtakes what waits', async () => {
+    const contract = hub.core.contracts.get('power-application@1')
+    if (contract === undefined) throw new RangeError()
+    const { db, register } = hub.core
+    await settleAll()
+    await send(HOHHOT, 'locked', 1)
+    await send(HOHHOT, 'plain', 1)
+    await send(HOHHOT, 'locked', 1)
+    const [, plain = ''] = (await inLogOrder()).slice(-3)
+    await sql`UPDATE delivery SET order_key = 'locked' WHERE state = 'accepted' AND id <> ${plain}`.execute(db)
+    await sql`UPDATE exchange SET contract = 'plain@1' WHERE id = (
+      SELECT exchange FROM delivery WHERE id = ${plain})`.execute(db)
+    await sql`UPDATE exchange SET contract = 'plain@1' WHERE id = (
+      SELECT exchange FROM delivery WHERE state = 'accepted' ORDER BY pos DESC LIMIT 1)`.execute(db)
+    await sql`DELETE FROM party_encryption_key WHERE party = ${WEST}`.execute(db)
+    await register.refresh()
+    const get = (ref: string) => ({ ...contract, personal: ref !== 'plain@1' })
+    const relay = await relayOf(OWNER(9), 60_000, { ...hub.core.contracts, get })
+    errors.length = 0
+    await relay.step()
+    await relay.idle()
+    expect(errors).toMatchObject([{ code: 'party.encryption_key_missing' }])
+    expect(publishedTo(OUT_WEST)).toEqual([plain])
+
+    const { current } = openPartyEncryption(hub.core.config.partyKeysDir, WEST, false)
+    await addEncryptionKey(db, WEST, current.jwk, { by: 'test' })
+    await register.refresh()
+    await expect.poll(untilPublished(relay, OUT_WEST), { timeout: 5_000 }).toBe(3)
+    expect(publishedTo(OUT_WEST)).toEqual([plain, ...(await inLogOrder()).slice(-3).filter((id) => id !== plain)])
+    await free(OWNER(9))
+  })
+
   test('a delivery whose content is gone dies with its cause; what stands behind it goes out', async () => {
     const { db } = hub.core
     await send(CHIFENG, 'gone', 1)
