@@ -4,19 +4,28 @@ import { NODE_COMPILE_CACHE } from './support/compile-cache.ts'
 import { summary } from './support/reporter.ts'
 
 const root = join(import.meta.dirname, '..')
+/** Files that load the whole machine and judge by its clock: one at a time, when the others are done. */
+const ALONE = ['test/bench/*.test.ts']
 
 export default defineConfig({
   root,
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: [join(root, 'test/support/global-setup.ts'), join(root, 'test/support/kafka-setup.ts')],
     pool: 'forks',
     env: { NODE_COMPILE_CACHE },
-    // Many files wait for a killed process or a broker: three at a time keep two cores busy.
-    maxWorkers: 3,
+    // Tests of one file that run at once start a hub each.
+    maxConcurrency: 2,
     testTimeout: 20_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
     reporters: ['dot', summary()],
+    projects: [
+      // Many files wait for a killed process or a broker: three at a time keep two cores busy.
+      {
+        extends: true,
+        test: { name: 'together', include: ['test/**/*.test.ts'], exclude: ALONE, maxWorkers: 3 },
+      },
+      { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
   },
 })

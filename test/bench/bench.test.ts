@@ -92,8 +92,8 @@ describe.skipIf(cause !== undefined)(`the benches${cause === undefined ? '' : ` 
   })
 
   test('neighbour tells what the others notice of a flood that is turned away', { timeout: LIMIT_MS }, async () => {
-    const report = await lastLine('neighbour')
-    const figures = { p99Ratio: positive, p99BeforeMs: positive, floodLimited: positive, allowance: positive }
+    const report = await lastLine('neighbour', '--allowance', '20')
+    const figures = { p99Ratio: positive, p99BeforeMs: positive, floodLimited: positive, allowance: 20 }
     expect(report).toMatchObject({ bench: 'neighbour', ok: true, p99Ms: positive, figures })
   })
 
@@ -113,7 +113,10 @@ test('an unknown bench is a usage error that lists the benches', async () => {
   })
 })
 
-test('a number of processes that makes no sense is a usage error', async () => {
-  const call = promisify(execFile)(process.execPath, [MAIN, 'accept', '--processes', '0'])
+test.each([
+  ['processes', ['accept', '--processes', '0']],
+  ['an allowance', ['neighbour', '--allowance', 'many']],
+])('a number of %s that makes no sense is a usage error', async (_what, args) => {
+  const call = promisify(execFile)(process.execPath, [MAIN, ...args])
   await expect(call).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('usage') })
 })

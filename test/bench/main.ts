@@ -15,7 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   validate: async () => (await import('./validate.ts')).validate,
 }
 
-const USAGE = `usage: npm run bench ${Object.keys(BENCHES).join('|')} -- [--json] [--seconds N] [--processes N] [--most N]\n`
+const USAGE = `usage: npm run bench ${Object.keys(BENCHES).join('|')} -- [--json] [--seconds N] [--processes N] [--most N] [--allowance N]\n`
 const DEFAULT_SECONDS = 120
 const MAX_PROCESSES = 8
 
@@ -32,11 +32,12 @@ async function main(): Promise<number> {
     process.stderr.write('the benches read CPU times and memory from /proc: Linux only\n')
     return 2
   }
-  const bench = await call.load()
-  const say = (line: string): void => void (call.json ? process.stderr : process.stdout).write(`${line}\n`)
+  const { load, json, ...options } = call
+  const bench = await load()
+  const say = (line: string): void => void (json ? process.stderr : process.stdout).write(`${line}\n`)
   try {
-    const report = await bench({ seconds: call.seconds, processes: call.processes, most: call.most, say })
-    if (call.json) process.stdout.write(`${JSON.stringify(report)}\n`)
+    const report = await bench({ ...options, say })
+    if (json) process.stdout.write(`${JSON.stringify(report)}\n`)
     return 0
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
@@ -50,6 +51,7 @@ interface Call {
   readonly seconds: number
   readonly processes: number
   readonly most: number | undefined
+  readonly allowance: number | undefined
 }
 
 function readCall(): Call | undefined {
@@ -61,16 +63,23 @@ function readCall(): Call | undefined {
         seconds: { type: 'string', default: `${DEFAULT_SECONDS}` },
         processes: { type: 'string', default: '1' },
         most: { type: 'string' },
+        allowance: { type: 'string' },
       },
     })
     const load = Object.hasOwn(BENCHES, positionals[0] ?? '') ? BENCHES[positionals[0] ?? ''] : undefined
     const seconds = Number(values.seconds)
     const processes = Number(values.processes)
-    const most = values.most === undefined ? undefined : Number(values.most)
+    const most = numberOf(values.most)
+    const allowance = numberOf(values.allowance)
     if (load === undefined || positionals.length !== 1 || !(seconds > 0) || Number.isNaN(most)) return undefined
+    if (allowance !== undefined && !(allowance >= 2)) return undefined
     if (!Number.isInteger(processes) || processes < 1 || processes > MAX_PROCESSES) return undefined
-    return { load, json: values.json, seconds, processes, most }
+    return { load, json: values.json, seconds, processes, most, allowance }
   } catch {
     return undefined
   }
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text)
 }

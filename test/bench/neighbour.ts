@@ -18,9 +18,9 @@ const FIRST_LOOK_SIGNED = 4_000
 
 /**
  * Nine honest parties while a tenth sends as much as they do, and while it floods, in turns. As an operator would set it,
- * the allowance of each of the ten is a tenth of what the hub takes here; the honest use half of theirs.
+ * the allowance of each of the ten is a tenth of what the hub takes here, unless one is given; the honest use half of theirs.
  */
-export const neighbour: Bench = async ({ seconds, say }) => {
+export const neighbour: Bench = async ({ seconds, allowance: given, say }) => {
   const world = await openWorld()
   const children: Child[] = []
   try {
@@ -33,7 +33,7 @@ export const neighbour: Bench = async ({ seconds, say }) => {
     }
     const nine = await open(honest.slice(0, HONEST))
     const tenth = await open([flooder])
-    const allowance = Math.max(2, Math.floor((await capacity(world, tenth)) / (HONEST + 1)))
+    const allowance = given ?? Math.max(2, Math.floor((await capacity(world, tenth)) / (HONEST + 1)))
     const hub = await startHub({ ...world.hubEnv, PARTY_PER_SECOND: `${allowance}` })
     try {
       const window = Math.max(0.5, (seconds * 0.8) / (PAIRS * 2))

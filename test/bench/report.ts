@@ -30,6 +30,8 @@ export interface BenchOptions {
   readonly processes: number
   /** For `grow`: how many stored exchanges at most. */
   readonly most?: number | undefined
+  /** For `neighbour`: exchanges a second that each party may send; else what the hub takes here decides. */
+  readonly allowance?: number | undefined
   readonly say: (line: string) => void
 }
 
