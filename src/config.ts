@@ -3,7 +3,7 @@ import path from 'node:path'
 import { z } from 'zod'
 import { HubError } from '#kernel/errors.ts'
 import { PARTY_ID } from '#kernel/ids.ts'
-import { DEFAULT_RETENTION_DAYS, type RetentionDays } from '#trust/purge.ts'
+import { DEFAULT_RETENTION_DAYS, type RetentionDays } from '#kernel/retention.ts'
 import { retention } from './config-retention.ts'
 
 export const ROLES = ['gateway', 'relay', 'connect', 'cases'] as const

@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { PROJECT_ROOT } from '#compose.ts'
 import type { JsonObject } from '#kernel/json.ts'
-import { readSeeds } from '#parties/seed-files.ts'
+import { readSeeds, type SeedData } from '#parties/seed-files.ts'
 import { identityService, type RegisteredPerson } from '#sandbox/identity-service.ts'
 import { licenceLibrary } from '#sandbox/licence-library.ts'
 import { type LookUpPeer, startLookUpPeer } from '#sandbox/lookup-peer.ts'
@@ -18,7 +18,9 @@ export const LOOK_UP_PEERS: Readonly<Record<string, (where?: Where) => Promise<L
   'identity-service': (where: Where = {}) => startLookUpPeer({ dialect: identityService(people()), ...where }),
 })
 
-const seeds = () => readSeeds(path.join(PROJECT_ROOT, 'seeds'))
+let read: SeedData | undefined
+/** Read once for all of them. */
+const seeds = (): SeedData => (read ??= readSeeds(path.join(PROJECT_ROOT, 'seeds')))
 
 const people = (): RegisteredPerson[] =>
   seeds()

@@ -1,4 +1,3 @@
-import { parseDocument } from 'yaml'
 import type { Violation } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { Origin } from '#kernel/origin.ts'
@@ -70,25 +69,6 @@ export interface ContractFile {
   readonly retention?: RetentionClass
   readonly files?: CarriedFiles
   readonly legalBasis: Contract['legalBasis']
-}
-
-/** Parses YAML 1.2 (core): duplicate keys, aliases and warnings are faults, one sentence in English each. */
-export function parseYaml(text: string): { readonly value: unknown; readonly faults: readonly string[] } {
-  const options = { version: '1.2', strict: true, uniqueKeys: true } as const
-  // Keeping count of lines for messages takes as long as the parsing itself, and nearly every file has none.
-  const document = parseDocument(text, { ...options, prettyErrors: false })
-  if (document.errors.length + document.warnings.length > 0) {
-    const { errors, warnings } = parseDocument(text, options)
-    return {
-      value: undefined,
-      faults: [...errors, ...warnings].map(({ message, code }) => message.split('\n')[0] ?? code),
-    }
-  }
-  try {
-    return { value: document.toJS({ maxAliasCount: 0 }), faults: [] }
-  } catch {
-    return { value: undefined, faults: ['aliases are not allowed'] }
-  }
 }
 
 /** A document is kept while it is in force, which only its owner's archive rule ends; a query is kept as an access. */

@@ -6,11 +6,12 @@ import type { Json, JsonObject } from '#kernel/json.ts'
 import { createAjv } from './ajv.ts'
 import { answerFaults } from './answers.ts'
 import type { Contract, ContractSet } from './contract.ts'
-import { buildContract, type ContractFile, parseYaml } from './contract-file.ts'
+import { buildContract, type ContractFile } from './contract-file.ts'
 import { sensitiveAnswerFaults } from './personal-data.ts'
 import { rowFaults } from './rows.ts'
 import { FORMAT_SCHEMA, fileFault, readSchemas } from './schema-files.ts'
 import { compileSchema, explainErrors } from './validate.ts'
+import { parseYaml } from './yaml-file.ts'
 
 export interface LoadedSources {
   readonly contracts: readonly Contract[]

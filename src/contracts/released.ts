@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { canonicalJson, sha256Digest } from '#kernel/canonical.ts'
 import { HubError, type Violation } from '#kernel/errors.ts'
 import { isJsonObject, type Json, type JsonObject } from '#kernel/json.ts'
-import { parseYaml } from './contract-file.ts'
 import { fileFault, readSchemas } from './schema-files.ts'
+import { parseYaml } from './yaml-file.ts'
 
 /** Paths under schemas/ and the SHA-256 of the canonical JSON (RFC 8785) that each was released with. */
 export const RELEASED_FILE = 'schemas/released.yaml'

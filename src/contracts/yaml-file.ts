@@ -1,8 +1,27 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseDocument } from 'yaml'
 import type { z } from 'zod'
 import type { Violation } from '#kernel/errors.ts'
-import { parseYaml } from './contract-file.ts'
+
+/** Parses YAML 1.2 (core): duplicate keys, aliases and warnings are faults, one sentence in English each. */
+export function parseYaml(text: string): { readonly value: unknown; readonly faults: readonly string[] } {
+  const options = { version: '1.2', strict: true, uniqueKeys: true } as const
+  // Keeping count of lines for messages takes as long as the parsing itself, and nearly every file has none.
+  const document = parseDocument(text, { ...options, prettyErrors: false })
+  if (document.errors.length + document.warnings.length > 0) {
+    const { errors, warnings } = parseDocument(text, options)
+    return {
+      value: undefined,
+      faults: [...errors, ...warnings].map(({ message, code }) => message.split('\n')[0] ?? code),
+    }
+  }
+  try {
+    return { value: document.toJS({ maxAliasCount: 0 }), faults: [] }
+  } catch {
+    return { value: undefined, faults: ['aliases are not allowed'] }
+  }
+}
 
 export const yamlFault = (file: string, at: string, rule: string, zh: string, en: string): Violation => ({
   pointer: `${file}#${at}`,

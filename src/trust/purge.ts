@@ -1,5 +1,5 @@
 import type { Clock } from '#kernel/clock.ts'
-import { RETENTION_CLASSES, type RetentionClass } from '#kernel/retention.ts'
+import { RETENTION_CLASSES, type RetentionDays } from '#kernel/retention.ts'
 import {
   COUNTED_COLUMNS,
   type CountedTable,
@@ -12,19 +12,6 @@ import {
 } from '#store/data-key-queries.ts'
 import type { Db } from '#store/db.ts'
 import { keyPeriod } from './data-keys.ts'
-
-/** For how many days each class is kept; `keep`: until its owner's archive rule says otherwise. */
-export type RetentionDays = { readonly [Class in RetentionClass]: number | 'keep' }
-
-/** DOMAIN §9, to be confirmed by the owner of the data. */
-export const DEFAULT_RETENTION_DAYS: RetentionDays = Object.freeze({
-  query: 0,
-  assertion: 30,
-  precase: 7,
-  delivered: 180,
-  access: 1_096,
-  archive: 'keep',
-})
 
 interface PurgeDeps {
   readonly db: Db
