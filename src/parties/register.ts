@@ -36,14 +36,17 @@ export async function openRegister(db: Db, clock: Clock): Promise<LiveRegister> 
   let checkedAt = clock()
 
   async function refresh(): Promise<void> {
-    picture = index(await readRegister(db))
-    checkedAt = clock()
+    const askedAt = clock()
+    const read = index(await readRegister(db))
+    // Of two readings under way at once the older may come last.
+    if (read.version >= picture.version) picture = read
+    checkedAt = Math.max(checkedAt, askedAt)
   }
 
   async function poll(): Promise<void> {
     const askedAt = clock()
     try {
-      if ((await registerVersion(db)) === picture.version) checkedAt = askedAt
+      if ((await registerVersion(db)) === picture.version) checkedAt = Math.max(checkedAt, askedAt)
       else await refresh()
     } catch {
       // The picture ages; past STALE_AFTER_MS every question is refused and readiness says so.

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { steadyClock } from '#kernel/clock.ts'
 import { changeStatus } from '#parties/onboarding.ts'
 import { openRegister } from '#parties/register.ts'
-import { type Db, openDb } from '#store/db.ts'
+import { type Db, openDb, type Tx } from '#store/db.ts'
 import { withDatabase } from '../support/database.ts'
 
 const OPERATOR = { by: 'operator', reason: 'a test' }
@@ -26,6 +26,33 @@ withDatabase('the register as nodes see it', (databaseUrl) => {
       }
     } finally {
       for (const node of nodes) node.close()
+    }
+  })
+
+  test('a reading that took long does not put an older picture in the place of a newer one', async () => {
+    const hasRead = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    let afterReading = async (): Promise<void> => undefined
+    const register = await openRegister(
+      afterReads(db, () => afterReading()),
+      steadyClock,
+    )
+    try {
+      afterReading = () => {
+        hasRead.resolve()
+        return goOn.promise
+      }
+      const slow = register.refresh()
+      await hasRead.promise
+      afterReading = async () => undefined
+      await sql`UPDATE party SET name_en = 'A anew' WHERE id = 'a-party'`.execute(db)
+      await register.refresh()
+      expect(register.party('a-party')?.nameEn).toBe('A anew')
+      goOn.resolve()
+      await slow
+      expect(register.party('a-party')?.nameEn).toBe('A anew')
+    } finally {
+      register.close()
     }
   })
 
@@ -55,3 +82,22 @@ withDatabase('the register as nodes see it', (databaseUrl) => {
     }
   })
 })
+
+/** What a transaction has read is given back once `then` has resolved. */
+function afterReads(db: Db, then: () => Promise<void>): Db {
+  const transaction = () => ({
+    setIsolationLevel: (level: 'repeatable read') => ({
+      async execute<T>(read: (tx: Tx) => Promise<T>): Promise<T> {
+        const result = await db.transaction().setIsolationLevel(level).execute(read)
+        await then()
+        return result
+      },
+    }),
+  })
+  return new Proxy(db, {
+    get: (target, name) => {
+      const member: unknown = name === 'transaction' ? transaction : Reflect.get(target, name)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
