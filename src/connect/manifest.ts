@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { parse } from 'yaml'
+import { load } from 'js-yaml'
 import { z } from 'zod'
 import { HubError, type Violation } from '#kernel/errors.ts'
 import { PARTY_ID } from '#kernel/ids.ts'
@@ -134,7 +134,7 @@ export async function readManifestFile(
 ): Promise<{ readonly file: string; readonly document: unknown }> {
   const file = path.join(directory, 'connector.yaml')
   try {
-    return { file, document: parse(await readFile(file, 'utf8'), { strict: true, uniqueKeys: true }) as unknown }
+    return { file, document: load(await readFile(file, 'utf8')) }
   } catch (cause) {
     const message = { zh: `${file} 无法读取或不是合法的 YAML`, en: `${file} cannot be read or is not valid YAML` }
     throw new HubError('connector.invalid', { detail: message, cause })

@@ -106,11 +106,11 @@ function contractFormat(schemas: ReadonlyMap<string, JsonObject>, faults: Violat
   }
   const accepts = compileSchema(createAjv({ allErrors: true, useDefaults: true }), format)
   return (file, text) => {
-    const { value, faults: yamlFaults } = parseYaml(text)
-    for (const why of yamlFaults) {
+    const { value, fault: why } = parseYaml(text)
+    if (why !== undefined) {
       faults.push(fileFault(file, '', 'yaml', `YAML 有误：${why}`, `the YAML is faulty: ${why}`))
+      return undefined
     }
-    if (yamlFaults.length > 0) return undefined
     if (accepts(value)) return value as ContractFile
     const found = explainErrors(format, value as Json, accepts.errors ?? [])
     faults.push(...found.map((fault) => ({ ...fault, pointer: `${file}#${fault.pointer}` })))

@@ -73,13 +73,14 @@ function readReleased(rootDir: string): { readonly released: Map<string, string>
     const en = 'the list of released schemas is missing'
     return { released: new Map(), faults: [fileFault(RELEASED_FILE, '', 'missing', '缺少已发布模式清单', en)] }
   }
-  const { value, faults } = parseYaml(readFileSync(path, 'utf8'))
+  const { value, fault } = parseYaml(readFileSync(path, 'utf8'))
   // Parsed through YAML's core schema, so it is JSON; nothing but comments is an empty list.
   const entries = (value ?? {}) as Json
   const isList = isJsonObject(entries) && Object.values(entries).every((digest) => typeof digest === 'string')
-  const texts = isList || faults.length > 0 ? faults : ['must map paths to digests']
+  const why = fault ?? (isList ? undefined : 'must map paths to digests')
   return {
     released: new Map(isList ? (Object.entries(entries) as [string, string][]) : []),
-    faults: texts.map((why) => fileFault(RELEASED_FILE, '', 'yaml', `清单有误：${why}`, `the list is faulty: ${why}`)),
+    faults:
+      why === undefined ? [] : [fileFault(RELEASED_FILE, '', 'yaml', `清单有误：${why}`, `the list is faulty: ${why}`)],
   }
 }

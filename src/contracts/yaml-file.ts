@@ -1,25 +1,20 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseDocument } from 'yaml'
+import { loadAll, YAMLException } from 'js-yaml'
 import type { z } from 'zod'
 import type { Violation } from '#kernel/errors.ts'
 
-/** Parses YAML 1.2 (core): duplicate keys, aliases and warnings are faults, one sentence in English each. */
-export function parseYaml(text: string): { readonly value: unknown; readonly faults: readonly string[] } {
-  const options = { version: '1.2', strict: true, uniqueKeys: true } as const
-  // Keeping count of lines for messages takes as long as the parsing itself, and nearly every file has none.
-  const document = parseDocument(text, { ...options, prettyErrors: false })
-  if (document.errors.length + document.warnings.length > 0) {
-    const { errors, warnings } = parseDocument(text, options)
-    return {
-      value: undefined,
-      faults: [...errors, ...warnings].map(({ message, code }) => message.split('\n')[0] ?? code),
-    }
-  }
+/**
+ * YAML 1.2 (core) of one document, null where there is none. Duplicate keys, tags of its own and aliases are a fault, told
+ * in an English sentence.
+ */
+export function parseYaml(text: string): { readonly value: unknown; readonly fault?: string } {
   try {
-    return { value: document.toJS({ maxAliasCount: 0 }), faults: [] }
-  } catch {
-    return { value: undefined, faults: ['aliases are not allowed'] }
+    const [value = null, ...others] = loadAll(text, { maxAliases: 0 })
+    return others.length === 0 ? { value } : { value: undefined, fault: 'there is more than one document' }
+  } catch (error) {
+    if (!(error instanceof YAMLException)) throw error
+    return { value: undefined, fault: error.message.split('\n', 1)[0] ?? error.reason }
   }
 }
 
@@ -36,10 +31,11 @@ export function readYamlFile<T>(dir: string, file: string, shape: z.ZodType<T>, 
     faults.push(yamlFault(file, '', 'missing', '文件不存在', 'the file does not exist'))
     return undefined
   }
-  const { value, faults: yamlFaults } = parseYaml(readFileSync(path, 'utf8'))
-  for (const why of yamlFaults)
-    faults.push(yamlFault(file, '', 'yaml', `YAML 有误：${why}`, `the YAML is faulty: ${why}`))
-  if (yamlFaults.length > 0) return undefined
+  const { value, fault } = parseYaml(readFileSync(path, 'utf8'))
+  if (fault !== undefined) {
+    faults.push(yamlFault(file, '', 'yaml', `YAML 有误：${fault}`, `the YAML is faulty: ${fault}`))
+    return undefined
+  }
   const parsed = shape.safeParse(value)
   if (parsed.success) return parsed.data
   for (const issue of parsed.error.issues) {

@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { load } from 'js-yaml'
 import { describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
 import { createMetrics } from '#gateway/metrics.ts'
 import { root, textOf } from './sources.ts'
 
@@ -14,7 +14,7 @@ interface Rule {
   readonly annotations: { readonly summary_zh: string; readonly summary_en: string; readonly runbook: string }
 }
 
-const { groups } = parse(textOf(`${FOLDER}/alerts.yml`)) as { groups: { rules: Rule[] }[] }
+const { groups } = load(textOf(`${FOLDER}/alerts.yml`)) as { groups: { rules: Rule[] }[] }
 const rules = groups.flatMap((group) => group.rules)
 
 const unasked = () => Promise.reject(new Error('not asked for here'))

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parse } from 'yaml'
+import { CORE_SCHEMA, load, mergeTag } from 'js-yaml'
 import { PROJECT_ROOT } from '#compose.ts'
 
 export interface ComposeService {
@@ -22,7 +22,9 @@ export interface ComposeFile {
 
 /** `docker-compose.yml` with its merge keys resolved. */
 export const readComposeFile = (): ComposeFile =>
-  parse(readFileSync(join(PROJECT_ROOT, 'docker-compose.yml'), 'utf8'), { merge: true }) as ComposeFile
+  load(readFileSync(join(PROJECT_ROOT, 'docker-compose.yml'), 'utf8'), {
+    schema: CORE_SCHEMA.withTags(mergeTag),
+  }) as ComposeFile
 
 /** The services that run this program. */
 export const ownServices = ({ services }: ComposeFile): readonly (readonly [string, ComposeService])[] =>
