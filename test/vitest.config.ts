@@ -4,8 +4,8 @@ import { NODE_COMPILE_CACHE } from './support/compile-cache.ts'
 import { summary } from './support/reporter.ts'
 
 const root = join(import.meta.dirname, '..')
-/** Files that load the whole machine and judge by its clock: one at a time, when the others are done. */
-const ALONE = ['test/bench/*.test.ts']
+/** Files that load the whole machine or judge by its clock: one at a time, when the others are done. */
+const ALONE = ['test/bench/*.test.ts', 'test/contracts/many.test.ts', 'test/faults/random-kills.test.ts']
 
 export default defineConfig({
   root,
