@@ -22,27 +22,13 @@ import type { DialectName } from '#sandbox/dialects.ts'
 import type { LookUpPeer } from '#sandbox/lookup-peer.ts'
 import { type MarketingPeer, startMarketingPeer } from '#sandbox/marketing-peer.ts'
 import type { Db } from '#store/db.ts'
-import { startEmbeddedPostgres } from '#store/embedded.ts'
 import { migrate } from '#store/migrate.ts'
 import { openGenerations } from '#store/topic-queries.ts'
 import { openDecryptionKeys } from '#trust/encryption-keys.ts'
 import { decryptWith } from '#trust/jwe.ts'
 import { openKeyRing } from '#trust/key-ring.ts'
 import { startLookUps } from './boot-lookups.ts'
-
-export interface RunningStore {
-  readonly url: string
-  stop(): Promise<void>
-}
-
-/** The configured database, or the embedded one started in the data directory. */
-export async function openStore(config: Config, log: Log): Promise<RunningStore> {
-  if (config.databaseUrl !== undefined) return { url: config.databaseUrl, stop: async () => {} }
-  return startEmbeddedPostgres({
-    dataDir: path.join(config.dataDir, 'postgres'),
-    log: (line) => log({ level: 'debug', message: line }),
-  })
-}
+import { openStore } from './with-store.ts'
 
 /** Schema, hub keys, keystore, old rows sealed, and seeds: what a first start needs and a later one finds in place. */
 export async function prepare(config: Config, databaseUrl: string): Promise<void> {

@@ -7,7 +7,6 @@ import type { Manifest } from '#connect/manifest.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import { type Db, openDb } from '#store/db.ts'
-import type { RunningStore } from './boot.ts'
 import { backlogFindings } from './doctor/backlog.ts'
 import { brokerFindings } from './doctor/broker.ts'
 import { contractFindings, keyFindings, readManifests } from './doctor/files.ts'
@@ -17,7 +16,7 @@ import { clockFindings, databaseFindings, registerFindings, schemaFindings } fro
 import { vaultFindings } from './doctor/vault.ts'
 import { createLog } from './log.ts'
 import { printJson } from './output.ts'
-import { borrowStore } from './with-store.ts'
+import { borrowStore, type RunningStore } from './with-store.ts'
 
 /** `dianqiao doctor`: what is wrong and what to do, in both languages. Exit code 0 when nothing is wrong, else 1. */
 export async function doctor(json: boolean): Promise<number> {

@@ -3,9 +3,22 @@ import type { Log } from '#compose.ts'
 import { type Config, configFromProcess } from '#config.ts'
 import { HubError } from '#kernel/errors.ts'
 import { type Db, openDb } from '#store/db.ts'
-import { runningEmbeddedUrl } from '#store/embedded.ts'
-import { openStore, type RunningStore } from './boot.ts'
+import { runningEmbeddedUrl, startEmbeddedPostgres } from '#store/embedded.ts'
 import { createLog } from './log.ts'
+
+export interface RunningStore {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** The configured database, or the embedded one started in the data directory. */
+export async function openStore(config: Config, log: Log): Promise<RunningStore> {
+  if (config.databaseUrl !== undefined) return { url: config.databaseUrl, stop: async () => {} }
+  return startEmbeddedPostgres({
+    dataDir: path.join(config.dataDir, 'postgres'),
+    log: (line) => log({ level: 'debug', message: line }),
+  })
+}
 
 /** The database for one command: the configured one, or the embedded one, started unless a hub runs it already. */
 export async function borrowStore(config: Config, log: Log): Promise<RunningStore> {
