@@ -209,10 +209,14 @@ withDatabase('the hub side of delivery', (databaseUrl) => {
 
   test('a suspended recipient’s deliveries wait for it', async () => {
     const { exchange } = await apply()
-    await sql`UPDATE party SET status = 'suspended' WHERE id = 'state-grid-east'`.execute(hub.core.db)
+    const setStatus = async (status: string): Promise<void> => {
+      await sql`UPDATE party SET status = ${status} WHERE id = 'state-grid-east'`.execute(hub.core.db)
+      await hub.core.register.refresh()
+    }
+    await setStatus('suspended')
     await hub.settle()
     expect((await deliveryOf(exchange))['state']).toBe('accepted')
-    await sql`UPDATE party SET status = 'active' WHERE id = 'state-grid-east'`.execute(hub.core.db)
+    await setStatus('active')
     await hub.settle()
     expect((await deliveryOf(exchange))['state']).toBe('published')
   })

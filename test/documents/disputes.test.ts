@@ -253,8 +253,10 @@ withDatabase('disputed data', (databaseUrl) => {
     const jti = await publish(uscc, version(2))
     const answer = corrected(identifier, jti)
     accepted(await hub.party(AUTHORITY).push(answer))
-    const setStatus = (status: string) =>
-      sql`UPDATE party SET status = ${status} WHERE id = ${EAST}`.execute(hub.core.db)
+    const setStatus = async (status: string): Promise<void> => {
+      await sql`UPDATE party SET status = ${status} WHERE id = ${EAST}`.execute(hub.core.db)
+      await hub.core.register.refresh()
+    }
     await setStatus('suspended')
     await settle()
     expect(await correctionNotices(EAST, answer)).toEqual([])

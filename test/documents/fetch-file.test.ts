@@ -252,8 +252,10 @@ withDatabase('fetching a file', (databaseUrl) => {
       await register.refresh()
       const answer = await stranger.ask({ ...question(['copy']), obo: utility.id })
       expect(answer.status, answer.text).toBe(200)
-      const setStatus = (status: string) =>
-        sql`UPDATE party SET status = ${status} WHERE id = ${utility.id}`.execute(db)
+      const setStatus = async (status: string): Promise<void> => {
+        await sql`UPDATE party SET status = ${status} WHERE id = ${utility.id}`.execute(db)
+        await register.refresh()
+      }
       const told = async (): Promise<number> => (await download(hub, stranger, digest)).status
       expect(await told()).toBe(200)
       await setStatus('suspended')

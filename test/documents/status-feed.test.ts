@@ -231,8 +231,10 @@ withDatabase('who fetched a document', (databaseUrl) => {
       throw new HubError('hub.store_unavailable')
     }
     await expect(step(undefined, refuse)).rejects.toThrow('hub.store_unavailable')
-    const setStatus = (status: string) =>
-      sql`UPDATE party SET status = ${status} WHERE id = 'state-grid-east'`.execute(hub.core.db)
+    const setStatus = async (status: string): Promise<void> => {
+      await sql`UPDATE party SET status = ${status} WHERE id = 'state-grid-east'`.execute(hub.core.db)
+      await hub.core.register.refresh()
+    }
     await setStatus('suspended')
     await feed()
     expect(await told('state-grid-east', jti)).toEqual([])
