@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
-import { NODE_COMPILE_CACHE } from './support/compile-cache.ts'
 import { summary } from './support/reporter.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -12,7 +11,6 @@ export default defineConfig({
   test: {
     globalSetup: [join(root, 'test/support/global-setup.ts'), join(root, 'test/support/kafka-setup.ts')],
     pool: 'forks',
-    env: { NODE_COMPILE_CACHE },
     // Tests of one file that run at once start a hub each.
     maxConcurrency: 2,
     testTimeout: 20_000,

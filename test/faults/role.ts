@@ -4,7 +4,6 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { takePort } from '#sandbox/ports.ts'
-import { NODE_COMPILE_CACHE } from '../support/compile-cache.ts'
 
 const HERE = join(import.meta.dirname, '../..')
 const CLOCK_SHIFT = join(import.meta.dirname, 'clock-shift.ts')
@@ -104,7 +103,7 @@ function spawnRole(root: string, env: NodeJS.ProcessEnv): ChildProcess {
   const child = spawn(process.execPath, ['--import', CLOCK_SHIFT, 'src/main.ts', 'start'], {
     cwd: root,
     // Nothing else of our own environment: a DATABASE_URL of the developer must not reach what is to be killed.
-    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE, ...env },
+    env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const end = (): void => void child.kill('SIGKILL')

@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { prepare } from '#cli/boot.ts'
 import { readConfig } from '#config.ts'
 import { takePort } from '#sandbox/ports.ts'
-import { NODE_COMPILE_CACHE } from './compile-cache.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -115,7 +114,7 @@ function spawnHub(root: string, env: NodeJS.ProcessEnv): ChildProcess {
   const child = spawn(process.execPath, ['src/main.ts', 'start'], {
     cwd: root,
     // Nothing else of our own environment: a DATABASE_URL of the developer must not reach a hub that is to be killed.
-    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE, ...env },
+    env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const end = (): void => {
