@@ -9,6 +9,9 @@ import { NAMED_FAULTS, type NamedFault } from './soap-faults.ts'
 /** KAFKA.md, delivery ledger: about 28 hours in nine retries. */
 const DEFAULT_SCHEDULE_MS = [5_000, 30_000, 120_000, 600_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000]
 
+/** Aliases of aliases could grow without end. */
+const MAX_ALIASES = 100
+
 const headerName = z.string().regex(/^[A-Za-z0-9-]+$/)
 export const urlPath = z.string().regex(/^\/[!-~]*$/)
 export const pointer = z.string().regex(/^(?:\/[^/]+)+$/)
@@ -134,7 +137,7 @@ export async function readManifestFile(
 ): Promise<{ readonly file: string; readonly document: unknown }> {
   const file = path.join(directory, 'connector.yaml')
   try {
-    return { file, document: load(await readFile(file, 'utf8')) }
+    return { file, document: load(await readFile(file, 'utf8'), { maxAliases: MAX_ALIASES }) }
   } catch (cause) {
     const message = { zh: `${file} 无法读取或不是合法的 YAML`, en: `${file} cannot be read or is not valid YAML` }
     throw new HubError('connector.invalid', { detail: message, cause })
