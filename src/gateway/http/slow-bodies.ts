@@ -31,7 +31,11 @@ export function cutSlowBodies(server: Server, slowness: Slowness): void {
     const { 'content-length': length, 'transfer-encoding': coding } = request.headers
     if (coding === undefined && (length === undefined || length === '0')) return
     const since = performance.now()
-    watched.add({ request, response, since, movedAt: since, bytes: request.socket.bytesRead })
+    const bytes = request.socket.bytesRead
+    // A body that came along with its headers is whole by now; held until the next look, thousands a second would age.
+    queueMicrotask(() => {
+      if (!request.complete) watched.add({ request, response, since, movedAt: since, bytes })
+    })
   })
   const timer = setInterval(() => {
     const now = performance.now()
