@@ -5,11 +5,13 @@ import { outcomeStep } from '#delivery/outcomes.ts'
 import { createRelay, RELAY_LANES } from '#delivery/relay.ts'
 import { routeStep } from '#delivery/routing.ts'
 import { sweepStep } from '#delivery/sweeper.ts'
+import { shanghaiDay } from '#documents/minimise.ts'
 import { statementStep } from '#documents/statements.ts'
 import { statusFeedStep } from '#documents/status-feed.ts'
 import { aliasesIn, subjectKeysIn } from '#exchange/digests.ts'
 import { KEEP_NONCES_SECONDS } from '#exchange/prove-plain.ts'
 import { type Loop, startLoop } from '#kernel/loop.ts'
+import { pruneUsage } from '#store/access-queries.ts'
 import { pruneNonces } from '#store/app-key-queries.ts'
 import { aliasesIntroduced, divisionsByAlias } from '#store/case-queries.ts'
 import { cursorPosition } from '#store/cursor.ts'
@@ -101,6 +103,10 @@ export function startLoops(core: Core, databaseUrl: string): { stop(): Promise<v
 const SWEEPER = 'sweeper'
 const STATEMENTS_POLL_MS = 600_000
 const NONCES_POLL_MS = 60_000
+const USAGE_POLL_MS = 60_000
+/** Caps are per day; a query that was asked before midnight may be recorded after it. */
+const USAGE_MS = 86_400_000
+const USAGE_ROWS = 10_000
 /** Keys become due when a day ends; looking more often only brings that nearer. */
 const PURGE_POLL_MS = 600_000
 
@@ -137,6 +143,7 @@ function startRelay(core: Core, start: Start, wakeAll: () => void): { stop(): Pr
   startTimed('sweeper', config.sweepEveryMs, () => sweep(core))
   startTimed('files', config.sweepEveryMs, () => purgeFiles(db))
   startTimed('nonces', NONCES_POLL_MS, () => pruneNonces(db, KEEP_NONCES_SECONDS))
+  startTimed('usage', USAGE_POLL_MS, () => pruneUsage(db, shanghaiDay(core.clock() - USAGE_MS), USAGE_ROWS))
   startTimed('statements', STATEMENTS_POLL_MS, () => state(core))
   startTimed('purge', PURGE_POLL_MS, () => purgeStep(core))
   return {

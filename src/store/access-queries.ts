@@ -59,32 +59,38 @@ export interface Cap {
  */
 export type AccessOutcome = 'recorded' | 'replayed' | 'withdrawn' | CapScope
 
-/** Something of a batch does not fit: a cap is reached, a (iss, jti) was used before, a consent is no more. */
-const DOES_NOT_FIT = 'DQ001'
+/** A cap is reached or a consent is no more; a (iss, jti) was used before. */
+const DOES_NOT_FIT: ReadonlySet<string | undefined> = new Set(['DQ001', '23505'])
 
 /** Records accesses before their answers leave, in one statement, and counts them against their caps. */
 export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<AccessOutcome[]> {
   try {
-    await recordTogether(db, rows)
+    await recordTogether(db, rows.toSorted(byIssuerAndJti))
     return rows.map(() => 'recorded')
   } catch (error) {
-    if (sqlState(error) !== DOES_NOT_FIT) throw error
+    if (!DOES_NOT_FIT.has(sqlState(error))) throw error
     return recordSingly(db, rows)
   }
 }
 
-/** All of them or, rejecting with DQ001, none. */
+/** The order in which all batches are inserted: in two orders, two of them could wait for each other. */
+const byIssuerAndJti = (a: AccessRow<Buffer>, b: AccessRow<Buffer>): number =>
+  inOrder(a.iss, b.iss) || inOrder(a.jti, b.jti)
+
+/** All of them or, rejecting with one of `DOES_NOT_FIT`, none. */
 async function recordTogether(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<void> {
   const counters = countersOf(rows)
+  const caps = capsOf(rows)
   const texts = (pick: (row: AccessRow<Buffer>) => string | undefined): Buffer => textArray(rows.map(pick))
   await sql`/* prepared:record_accesses */
-    WITH recorded AS MATERIALIZED (SELECT record_accesses_together(
+    WITH recorded AS MATERIALIZED (SELECT record_accesses_batch(
       ${textArray(counters.map(({ under }) => under))}, ${plainArray(counters.map(({ day }) => day))},
       ${textArray(counters.map(({ scope }) => scope))}, ${textArray(counters.map(({ name }) => name))},
-      ${counters.map(({ cap }) => cap)}, ${counters.map(({ more }) => more)},
-      ${counters.map(({ allCount }) => allCount)},
+      ${plainArray(counters.map(({ more }) => more))},
+      ${textArray(caps.map(({ under }) => under))}, ${textArray(caps.map(({ scope }) => scope))},
+      ${plainArray(caps.map(({ cap }) => cap))}, ${plainArray(caps.map(({ allCount }) => allCount))},
       ${texts(({ iss }) => iss)}, ${texts(({ jti }) => jti)}, ${texts(({ contract }) => contract)},
-      ${texts(({ subjectKey }) => subjectKey)}, ${rows.map(({ caseId }) => caseId ?? null)},
+      ${texts(({ subjectKey }) => subjectKey)}, ${plainArray(rows.map(({ caseId }) => caseId ?? null))},
       ${texts(({ session }) => session)}, ${texts(({ consent }) => consent?.issuer)},
       ${texts(({ consent }) => consent?.ref)}, ${texts(({ purpose }) => purpose)},
       ${texts(({ legalBasis }) => legalBasis)}, ${texts(({ item }) => item)},
@@ -101,31 +107,46 @@ async function recordTogether(db: Db, rows: readonly AccessRow<Buffer>[]): Promi
     SELECT count FROM recorded`.execute(db)
 }
 
-interface Counter extends Omit<Cap, 'counts'> {
+interface Counter extends Pick<Cap, 'scope' | 'under' | 'name'> {
   readonly day: string
   readonly more: number
-  /** Whether each access that names it raises it. */
-  readonly allCount: boolean
 }
 
-/** What a batch counts, each counter once: the lowest cap, and how often it is raised. */
+/** What a batch counts: each counter once, and how often it is raised. */
 function countersOf(rows: readonly AccessRow<Buffer>[]): Counter[] {
   const counters = new Map<string, Counter>()
   for (const { day, caps } of rows) {
-    for (const { counts, ...cap } of caps) {
-      const key = `${day} ${cap.scope} ${cap.under}\n${cap.name}`
-      const known = counters.get(key)
-      counters.set(key, {
-        ...cap,
-        day,
-        cap: Math.min(cap.cap, known?.cap ?? cap.cap),
-        more: (known?.more ?? 0) + (counts ? 1 : 0),
-        allCount: counts && known?.allCount !== false,
-      })
+    for (const { scope, under, name, counts } of caps) {
+      const key = `${day} ${scope} ${under}\n${name}`
+      const more = (counters.get(key)?.more ?? 0) + (counts ? 1 : 0)
+      counters.set(key, { day, scope, under, name, more })
     }
   }
   return [...counters.values()]
 }
+
+interface BatchCap extends Pick<Cap, 'scope' | 'under' | 'cap'> {
+  /** Whether each access that names it raises a counter. */
+  readonly allCount: boolean
+}
+
+/** The cap of each grant and scope, the lowest where it changed within the batch. */
+function capsOf(rows: readonly AccessRow<Buffer>[]): BatchCap[] {
+  const caps = new Map<string, BatchCap>()
+  for (const { scope, under, cap, counts } of rows.flatMap((row) => row.caps)) {
+    const key = `${scope} ${under}`
+    const known = caps.get(key)
+    caps.set(key, {
+      scope,
+      under,
+      cap: Math.min(cap, known?.cap ?? cap),
+      allCount: counts && known?.allCount !== false,
+    })
+  }
+  return [...caps.values()]
+}
+
+const inOrder = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 const lookUpsOf = ({ iss, jti, lookUps }: AccessRow<Buffer>): object[] =>
   lookUps.map(({ originalDigest, ...one }) => ({ iss, jti, ...one, original_digest: originalDigest }))
@@ -174,4 +195,12 @@ export async function foreseeAccess(db: Db, { iss, jti, day, caps }: CountedAcce
     WHERE u.used >= c.cap
     LIMIT 1`.execute(db)
   return rows[0]?.outcome ?? 'recorded'
+}
+
+/** Forgets counters of days before `day` (YYYY-MM-DD), at most `limit`; returns how many. */
+export async function pruneUsage(db: Db, day: string, limit: number): Promise<number> {
+  const { numAffectedRows } = await sql`
+    DELETE FROM grant_usage WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM grant_usage WHERE day < ${day}::date LIMIT ${limit}))`.execute(db)
+  return Number(numAffectedRows ?? 0n)
 }

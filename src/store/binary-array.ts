@@ -1,5 +1,6 @@
-/** An array literal for values that need no escaping: ids and ISO times. */
-export const plainArray = (values: readonly string[]): string => `{${values.join(',')}}`
+/** An array literal for values that need no escaping: ids, ISO times, numbers, truth values; null is NULL. */
+export const plainArray = (values: readonly (string | number | boolean | null)[]): string =>
+  `{${values.map((value) => value ?? 'NULL').join(',')}}`
 
 const BYTEA_OID = 17
 const TEXT_OID = 25

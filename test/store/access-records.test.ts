@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type AccessRow, type Cap, recordAccesses } from '#store/access-queries.ts'
+import { type AccessRow, type Cap, pruneUsage, recordAccesses } from '#store/access-queries.ts'
 import { type Db, openDb } from '#store/db.ts'
 import { withDatabase } from '../support/database.ts'
 
@@ -69,6 +69,17 @@ withDatabase('access records', (databaseUrl) => {
     expect(outcomes.filter((one) => one === 'recorded')).toHaveLength(4)
     expect(outcomes.filter((one) => one === 'party')).toHaveLength(2)
     expect([await recorded(rows), await used('tight'), await used('beside')]).toEqual([3, 3, 1])
+  })
+
+  test('counters of days that are over are forgotten, some at a time; those of the day and after it are not', async () => {
+    const days = ['2026-11-22', '2026-11-23', '2026-11-24', DAY]
+    await recordAccesses(
+      db,
+      days.map((day) => access([cap(`on ${day}`, 9)], { day })),
+    )
+    expect([await pruneUsage(db, '2026-11-24', 1), await pruneUsage(db, '2026-11-24', 9)]).toEqual([1, 1])
+    expect(await pruneUsage(db, '2026-11-24', 9)).toBe(0)
+    expect(await Promise.all(days.map((day) => used(`on ${day}`)))).toEqual([0, 0, 1, 1])
   })
 
   test('one that was used before is replayed and counted once, also within one batch', async () => {
