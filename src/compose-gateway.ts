@@ -9,7 +9,7 @@ import { ACK_CONTRACT, claimsOf } from '#delivery/outcomes.ts'
 import { pullDeliveries } from '#delivery/pull.ts'
 import { exchangeStatus } from '#delivery/status.ts'
 import type { Looking } from '#documents/live.ts'
-import { query } from '#documents/query.ts'
+import { type QueryDeps, query } from '#documents/query.ts'
 import { authenticate } from '#exchange/authenticate.ts'
 import { partiesOfContract } from '#exchange/contract-parties.ts'
 import { type Proven, requireStanding } from '#exchange/prove.ts'
@@ -39,26 +39,7 @@ import { openedDocuments, sealedAccesses } from './compose-vault.ts'
 export function composeGateway(core: Core, publicUrl: () => string, looking?: Looking): OpenAPIHono {
   const { config, clock, contracts, register, limits, db, vault } = core
   const { hubId } = config
-  // Queries are looked up and recorded many at once. Both take turns in one lane: while one is under way the other
-  // gathers, and fewer, larger batches cost less; a second record would wait for the first at the counters of the caps.
-  const batches = {
-    lanes: createLanes(1),
-    maxItems: 128,
-    isItemsFault: (error: unknown) => !isStoreOutage(error),
-  }
-  const asking = {
-    hubId,
-    claimsOf,
-    ...consentLookUps(core),
-    findCaseDocuments: createBatcher(
-      (questions: readonly CaseQuestion[]) => openedDocuments(db, vault, questions),
-      batches,
-    ),
-    caseRecord: (id: string) => progressOfCase(db, id),
-    recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), batches),
-    observe: core.metrics.queryJudged,
-    looking,
-  }
+  const asking = composeQueries(core, looking)
   const app = createGateway({
     hubId,
     publicUrl,
@@ -69,7 +50,7 @@ export function composeGateway(core: Core, publicUrl: () => string, looking?: Lo
     compareSchemas: createBoundedComparison({ timeoutMs: 2_000, memoryMb: 256, maxWaiting: 16 }),
     accept: core.accept,
     acceptPlain: core.acceptPlain,
-    query: outageAware((token: string, source: string | undefined) => query({ ...core, ...asking }, token, source)),
+    query: outageAware((token: string, source: string | undefined) => query(asking, token, source)),
     authenticate: (token, request, progress) =>
       authenticate({ hubId, clock, register, limits }, token, request, progress),
     refuse: outageAware(core.refuse),
@@ -103,6 +84,32 @@ export function composeGateway(core: Core, publicUrl: () => string, looking?: Lo
     metricsRoute(app, core.metrics, { token: metricsToken(config), notFound })
   }
   return app
+}
+
+/** What a query stands on. */
+function composeQueries(core: Core, looking: Looking | undefined): QueryDeps {
+  const { db, vault } = core
+  // Queries are looked up and recorded many at once. Both take turns in one lane: while one is under way the other
+  // gathers, and fewer, larger batches cost less; a second record would wait for the first at the counters of the caps.
+  const batches = {
+    lanes: createLanes(1),
+    maxItems: 128,
+    isItemsFault: (error: unknown) => !isStoreOutage(error),
+  }
+  return {
+    ...core,
+    hubId: core.config.hubId,
+    claimsOf,
+    ...consentLookUps(core),
+    findCaseDocuments: createBatcher(
+      (questions: readonly CaseQuestion[]) => openedDocuments(db, vault, questions),
+      batches,
+    ),
+    caseRecord: (id: string) => progressOfCase(db, id),
+    recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), batches),
+    observe: core.metrics.queryJudged,
+    looking,
+  }
 }
 
 const outageAwareDoor = ({ upload, uploadState, fetchable, open }: FileDoor): FileDoor => ({

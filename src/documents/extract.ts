@@ -110,14 +110,10 @@ function extract(
   const standing = known.replaced && status === 'ACTIVE' ? 'replaced' : (VERDICTS[status] ?? 'other')
   const suffices = standing === 'valid' && unmet.length === 0
   const computed = part.computed.map(({ name, expression }): [string, Json] => [name, suffices && expression(judged)])
-  const all: JsonObject = {
-    ...(part.gives === 'match' ? { matched: true } : {}),
-    ...Object.fromEntries(computed),
-    ...data,
-  }
+  const added: [string, Json][] = part.gives === 'match' ? [['matched', true], ...computed] : computed
   return {
     document: part.document,
-    data: minimise(all, fields),
+    data: minimise(data, fields, added),
     issuer: known.issuer,
     originalDigest: known.originalDigest,
     // A digest that the hub took proves what the hub saw; the issuer's own proof is its seal.

@@ -23,8 +23,8 @@ export interface Asking {
   readonly inItsCase: () => Promise<Occasion>
   /** Throws what recording the access would throw: no foreign system is asked for what could not be answered. */
   readonly foresee: () => Promise<void>
-  /** For each part whether anything of it may be answered. */
-  readonly wanted: readonly boolean[]
+  /** Whether anything of a part may be answered. */
+  readonly isWanted: (part: AnswerPart) => boolean
 }
 
 export interface GatherDeps extends LiveDeps {
@@ -38,13 +38,12 @@ export interface GatherDeps extends LiveDeps {
  * where a look-up finds nothing and nothing is held.
  */
 export async function gather(deps: GatherDeps, { parts }: Answers, asking: Asking): Promise<PartSource[]> {
-  const isLive = (part: AnswerPart, index: number): boolean =>
-    part.lookup !== undefined && asking.wanted[index] === true
+  const isLive = (part: AnswerPart): boolean => part.lookup !== undefined && asking.isWanted(part)
   if (parts.some(isLive)) await asking.foresee()
   return Promise.all(
     parts.map(async (part, index): Promise<PartSource> => {
       const held = asking.occasion.documents[index] ?? []
-      if (isLive(part, index)) return lookUpPart(deps, part, index, asking, held)
+      if (isLive(part)) return lookUpPart(deps, part, index, asking, held)
       if (part.source === 'case') return { documents: await ownCase(deps, asking.occasion), lookUp: undefined }
       return { documents: held.map((row) => heldDocument(deps.claimsOf, row)), lookUp: undefined }
     }),

@@ -31,10 +31,9 @@ export const judgeGrants = (grants: readonly Grant[], asked: Asked): GrantJudged
 
 /** Deny by default: the first grant that covers everything. Throws `query.grant_missing` with what the nearest lacks. */
 export function grantFor(grants: readonly Grant[], asked: Asked): Grant {
-  const judged = judgeGrants(grants, asked)
-  const covering = judged.find(({ reasons }) => reasons.length === 0)
-  if (covering !== undefined) return covering.grant
-  const [nearest] = judged.toSorted((a, b) => a.reasons.length - b.reasons.length)
+  const covering = grants.find((grant) => reasonsAgainst(grant, asked).next().done)
+  if (covering !== undefined) return covering
+  const [nearest] = judgeGrants(grants, asked).toSorted((a, b) => a.reasons.length - b.reasons.length)
   throw new HubError('query.grant_missing', {
     violations: nearest?.reasons ?? [noSuchGrant(asked)],
     ...(nearest === undefined ? {} : { decidedBy: nearest.grant.id }),

@@ -1,10 +1,22 @@
 import type { AnswerPart } from '#contracts/contract.ts'
+import { createIsoDay } from '#kernel/clock.ts'
 import { atPointer, type Json, type JsonObject } from '#kernel/json.ts'
 
-/** Only the granted members of a document, in its own order; a field names a top-level member. */
-export function minimise(data: JsonObject, fields: readonly string[]): JsonObject {
+/**
+ * Only the granted members of a document, in its own order; a field names a top-level member. Before them what was
+ * `added`, which one of the same name replaces.
+ */
+export function minimise(
+  data: JsonObject,
+  fields: readonly string[],
+  added: readonly (readonly [string, Json])[] = [],
+): JsonObject {
   const granted = new Set(fields)
-  return Object.fromEntries(Object.entries(data).filter(([name]) => granted.has(name)))
+  const own = Object.keys(data).filter((name) => granted.has(name))
+  return Object.fromEntries([
+    ...added.filter(([name]) => granted.has(name)),
+    ...own.map((name) => [name, data[name] as Json] as const),
+  ])
 }
 
 /**
@@ -20,9 +32,10 @@ export function fieldsOf(part: AnswerPart, parts: readonly AnswerPart[], names: 
 
 const DAY_MS = 86_400_000
 const SHANGHAI_MS = 8 * 3_600_000
+const isoDay = createIsoDay()
 
 /** The day in Asia/Shanghai (UTC+8, no daylight saving since 1991), YYYY-MM-DD. */
-export const shanghaiDay = (ms: number): string => new Date(ms + SHANGHAI_MS).toISOString().slice(0, 10)
+export const shanghaiDay = (ms: number): string => isoDay(ms + SHANGHAI_MS)
 
 export const secondsToShanghaiMidnight = (ms: number): number =>
   Math.ceil((DAY_MS - ((ms + SHANGHAI_MS) % DAY_MS)) / 1_000)

@@ -1,4 +1,4 @@
-import type { Answers, Contract } from '#contracts/contract.ts'
+import type { AnswerPart, Answers, Contract } from '#contracts/contract.ts'
 import { identifyingContracts } from '#contracts/identifying.ts'
 import { brokenRules } from '#contracts/rules.ts'
 import { type Observe, observed } from '#exchange/judged.ts'
@@ -79,66 +79,80 @@ async function answer(
 ): Promise<string> {
   const nowMs = deps.clock()
   const { contract, answers, data } = judgeQuery(deps, proven, claims, nowMs)
-  const principal = claims.obo ?? claims.iss
-  const { purpose, legalBasis } = claims
+  const party = claims.obo ?? claims.iss
   const asked = {
     contract: contract.ref,
-    purpose,
-    legalBasis,
+    purpose: claims.purpose,
+    legalBasis: claims.legalBasis,
     allowed: answers,
     datasets: answers.parts.map(({ document }) => deps.contracts.get(document)?.dataset),
     fields: claims.fields,
     source,
     atMs: nowMs,
   }
-  const grant = grantFor(deps.register.grants(principal, contract.ref), asked)
+  const grant = grantFor(deps.register.grants(party, contract.ref), asked)
+  const { signed, access } = await prepareAnswer(deps, proven, { party, claims, contract, answers, data, grant, nowMs })
+  requireRecorded(await deps.recordAccess(access), grant, access.answeredAtMs)
+  const atMs = deps.clock()
+  requireStanding(deps.register, proven)
+  requireAsker(deps.register, claims, contract, atMs)
+  grantFor(deps.register.grants(party, contract.ref), { ...asked, atMs })
+  return signed
+}
+
+interface Granted {
+  /** Who asks, or for whom. */
+  readonly party: string
+  readonly claims: QueryClaims
+  readonly contract: Contract
+  readonly answers: Answers
+  readonly data: JsonObject
+  readonly grant: Grant
+  readonly nowMs: number
+}
+
+/** Looks up, minimises and signs. What was found is not held while the access is recorded: only its record is. */
+async function prepareAnswer(
+  deps: QueryDeps,
+  proven: Proven,
+  { party, claims, contract, answers, data, grant, nowMs }: Granted,
+): Promise<{ readonly signed: string; readonly access: AccessRow }> {
+  const { parts, needs } = answers
   const inItsCase = () =>
-    occasionOf(deps, {
-      party: principal,
-      claims,
-      parts: answers.parts,
-      granted: grant.fields,
-      atMs: nowMs,
-      ...wantedBy(deps, answers, data),
-    })
+    occasionOf(deps, { party, claims, parts, granted: grant.fields, atMs: nowMs, ...wantedBy(deps, answers, data) })
   const occasion = await inItsCase()
   const { caseId, session, consent, fields, subjectKey } = occasion
-  const { counted, guesses, foresee } = countingOf(deps, { claims, contract, grant, occasion, nowMs })
-  const wanted = answers.parts.map(
-    (part) => part.document === answers.needs || fieldsOf(part, answers.parts, fields).length > 0,
-  )
-  const sources = await gather(deps, answers, { party: principal, claims, data, occasion, inItsCase, foresee, wanted })
-  const answeredMs = deps.clock()
-  const input = extractInput(deps, proven.token.claims, occasion, answeredMs)
+  const { caps, day, guesses, foresee } = countingOf(deps, { claims, contract, grant, occasion, nowMs })
+  const isWanted = (part: AnswerPart): boolean => part.document === needs || fieldsOf(part, parts, fields).length > 0
+  const sources = await gather(deps, answers, { party, claims, data, occasion, inItsCase, foresee, isWanted })
+  const answeredAtMs = deps.clock()
+  const input = extractInput(deps, proven.token.claims, occasion, answeredAtMs)
   const known = sources.map(({ documents }) => documents)
   const extracts = extractParts(input, answers, known, fields)
-  const signed = signAnswer(deps, proven, { claims, extracts, sources, nowMs: answeredMs })
-  const outcome = await deps.recordAccess({
-    ...counted,
+  const signed = signAnswer(deps, proven, { claims, extracts, sources, nowMs: answeredAtMs })
+  const access = {
+    iss: claims.iss,
+    jti: claims.jti,
     contract: contract.ref,
     subjectKey,
     caseId,
     session,
     consent,
-    purpose,
-    legalBasis,
+    purpose: claims.purpose,
+    legalBasis: claims.legalBasis,
     item: claims.item,
     operator: claims.operator,
     grant: grant.id,
-    caps: [...counted.caps, ...guesses(!extracts.some(({ documents }) => documents.length > 0))],
+    caps: [...caps, ...guesses(!extracts.some(({ documents }) => documents.length > 0))],
+    day,
     fields,
     documents: extracts.flatMap(broughtIn),
     lookUps: extracts.flatMap(lookedUpIn),
     token: proven.token.text,
     answerDigest: sha256Digest(signed),
-    answeredAtMs: answeredMs,
-  })
-  requireRecorded(outcome, grant, answeredMs)
-  const atMs = deps.clock()
-  requireStanding(deps.register, proven)
-  requireAsker(deps.register, claims, contract, atMs)
-  grantFor(deps.register.grants(principal, contract.ref), { ...asked, atMs })
-  return signed
+    answeredAtMs,
+  }
+  return { signed, access }
 }
 
 interface CountedFor {
@@ -153,14 +167,15 @@ interface CountedFor {
 function countingOf(deps: QueryDeps, { claims, contract, grant, occasion, nowMs }: CountedFor) {
   const { iss, jti, operator, obo = iss } = claims
   const names = { party: obo, operator: `${iss} ${operator}`, subject: occasion.subjectKey }
-  const counted = { iss, jti, caps: capsOf(grant, names), day: shanghaiDay(nowMs) }
+  const caps = capsOf(grant, names)
+  const day = shanghaiDay(nowMs)
   const guesses = (isMiss: boolean): Cap[] => guessesOf(contract, occasion.caseId ?? occasion.session ?? '', isMiss)
   const foresee = async (): Promise<void> => {
     if (deps.looking === undefined) return
-    const caps = [...counted.caps, ...guesses(false)]
-    requireRecorded(await deps.looking.foreseeAccess({ ...counted, caps }), grant, deps.clock())
+    const counted = { iss, jti, day, caps: [...caps, ...guesses(false)] }
+    requireRecorded(await deps.looking.foreseeAccess(counted), grant, deps.clock())
   }
-  return { counted, guesses, foresee }
+  return { caps, day, guesses, foresee }
 }
 
 /** Throws what kept an access from being recorded: then nothing is answered. */

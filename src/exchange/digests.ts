@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto'
 import type { AliasSource, Contract, SubjectPointers } from '#contracts/contract.ts'
 import { residentIdOf18 } from '#contracts/formats.ts'
 import { canonicalJson, keyedDigest } from '#kernel/canonical.ts'
@@ -32,7 +33,8 @@ export interface Digests {
 /** 132 bits of a keyed digest: enough never to collide, short enough for indexes. */
 const SHORT = 22
 
-export function createDigests(key: Buffer): Digests {
+export function createDigests(keyBytes: Buffer): Digests {
+  const key = createSecretKey(keyBytes)
   const short = (kind: string, text: string): string => keyedDigest(key, `${kind}\n${text}`).slice(0, SHORT)
   return {
     content: ({ contract, sub, caseNo, obo, data }) =>

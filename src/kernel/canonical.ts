@@ -1,4 +1,4 @@
-import { createHmac, hash } from 'node:crypto'
+import { createHmac, hash, type KeyObject } from 'node:crypto'
 import type { Json, JsonObject } from './json.ts'
 
 /** Canonical JSON (RFC 8785): members sorted by UTF-16 code units, ECMAScript numbers, no white space. */
@@ -17,5 +17,5 @@ export function canonicalJson(value: Json): string {
 export const sha256Digest = (text: string): string => `sha-256:${hash('sha256', text, 'base64url')}`
 
 /** Keyed digest (HMAC-SHA-256, base64url): a plain hash of an id number could be guessed. */
-export const keyedDigest = (key: Buffer, text: string): string =>
+export const keyedDigest = (key: KeyObject, text: string): string =>
   createHmac('sha256', key).update(text).digest('base64url')

@@ -9,4 +9,20 @@ export const steadyClock: Clock = () => performance.now()
 /** NumericDate (RFC 7519 §2): whole seconds since the epoch. */
 export const numericDate = (ms: number): number => Math.floor(ms / 1000)
 
+const DAY_MS = 86_400_000
+
+/** Tells the ISO date (UTC) of a time. It remembers the last one: spelling it anew for each message costs more than a map. */
+export function createIsoDay(): (ms: number) => string {
+  let known = Number.NaN
+  let text = ''
+  return (ms) => {
+    const day = Math.floor(ms / DAY_MS)
+    if (day !== known) {
+      text = new Date(ms).toISOString().slice(0, 10)
+      known = day
+    }
+    return text
+  }
+}
+
 export const isoTime = (ms: number): string => new Date(ms).toISOString()

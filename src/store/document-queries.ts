@@ -93,9 +93,10 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
       SELECT CASE WHEN q.v->>'subjectKey' IS NOT NULL THEN ARRAY[q.v->>'subjectKey'] ELSE ARRAY(
         SELECT subject_key FROM case_subject WHERE case_id = c.id ORDER BY subject_key) END AS own OFFSET 0) s
     CROSS JOIN LATERAL (
-      SELECT s.own || ARRAY(SELECT unnest(d.holder_keys) FROM document d
+      SELECT CASE WHEN q.v->'identifying' = '[]' THEN s.own ELSE s.own || ARRAY(
+        SELECT unnest(d.holder_keys) FROM document d
         WHERE d.contract IN (SELECT jsonb_array_elements_text(q.v->'identifying'))
-          AND d.holder_keys && s.own) AS keys OFFSET 0) k
+          AND d.holder_keys && s.own) END AS keys OFFSET 0) k
     LEFT JOIN LATERAL (
       SELECT e.contract, e.token FROM log l JOIN exchange e ON e.id = l.exchange
       WHERE l.pos = CASE WHEN q.v->>'subjectKey' IS NULL THEN c.opened_pos END) o ON true

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Clock } from '#kernel/clock.ts'
+import { type Clock, createIsoDay } from '#kernel/clock.ts'
 import { HubError } from '#kernel/errors.ts'
 import { RETENTION_CLASSES, type RetentionClass } from '#kernel/retention.ts'
 import { type DataKeyRow, insertDataKey, readDataKeys, withKeyLock } from '#store/data-key-queries.ts'
@@ -19,7 +19,7 @@ const DAY_MS = 86_400_000
 const RECENT_MS = 2 * DAY_MS
 
 /** The day of a time, UTC: what a data key is made for. */
-export const keyPeriod = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
+export const keyPeriod = createIsoDay()
 
 /** What a data key is bound to when it is wrapped. */
 export const keyBinding = ({ retention, period }: Pick<DataKeyRow, 'retention' | 'period'>): string =>

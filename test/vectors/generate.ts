@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { canonicalJson, keyedDigest, sha256Digest } from '#kernel/canonical.ts'
 import type { JsonObject } from '#kernel/json.ts'
@@ -100,7 +101,7 @@ function vectorOf(typ: TokenType, keys: Keys, exchangeDigest: string, queryDiges
 
 /** PROTOCOL's content digest, here under a published key of 32 zero bytes. */
 function contentDigest({ contract = '', sub = '', caseNo = '', data = {} }: JsonObject): string {
-  return keyedDigest(Buffer.alloc(32), canonicalJson({ contract, sub, caseNo, data }))
+  return keyedDigest(createSecretKey(Buffer.alloc(32)), canonicalJson({ contract, sub, caseNo, data }))
 }
 
 const QUERY = {
