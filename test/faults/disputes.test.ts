@@ -7,6 +7,7 @@ import type { MessageInput } from '#sandbox/party-client.ts'
 import { application, licence, newNumber } from '../gateway/messages.ts'
 import { withDatabase } from '../support/database.ts'
 import type { Message } from '../support/hub.ts'
+import { pushToTheEnd } from './ending-hub.ts'
 import { openWorld } from './world.ts'
 
 const UTILITY = 'state-grid-east'
@@ -39,11 +40,6 @@ withDatabase('a hub killed while data is disputed and corrected', () => {
     const restart = async (point?: string): Promise<void> => {
       await world.hub.start(point === undefined ? {} : { FAULT_POINT: point })
     }
-    const killed = async (): Promise<void> => {
-      expect((await world.hub.ended()).signal).toBe('SIGKILL')
-      await restart()
-    }
-
     const document = { contract: 'business-licence@1', identifier }
     const disputeNo = newNumber('YY')
     const dispute = {
@@ -63,11 +59,11 @@ withDatabase('a hub killed while data is disputed and corrected', () => {
     await restart('accept.before-commit:1')
     const token = (await world.client(PLATFORM)).exchangeToken(dispute)
     await expect((await world.client(PLATFORM)).pushToken(token)).rejects.toThrow()
-    await killed()
+    expect((await world.hub.ended()).signal).toBe('SIGKILL')
+    await restart()
     await world.hub.stop()
     await restart('disputes.before-commit:1')
-    expect((await (await world.client(PLATFORM)).pushToken(token)).status).toBe(202)
-    await killed()
+    await pushToTheEnd(world, PLATFORM, token)
     await expect.poll(verdict, { timeout: 20_000 }).toBe('disputed')
 
     const jti = randomUUID()
@@ -90,14 +86,12 @@ withDatabase('a hub killed while data is disputed and corrected', () => {
         decidedAt: new Date().toISOString(),
       },
     }
-    const corrected = await (await world.client(AUTHORITY)).push(correction)
-    expect(corrected.status).toBe(202)
-    await killed()
+    const receipt = await pushToTheEnd(world, AUTHORITY, (await world.client(AUTHORITY)).exchangeToken(correction))
     const told = () =>
       world.peers
         .get(UTILITY)
         ?.effects()
-        .filter(({ reference }) => reference === `${exchangeIn(corrected.claims)}:${UTILITY}`)
+        .filter(({ reference }) => reference === `${exchangeIn(receipt)}:${UTILITY}`)
     await expect.poll(told, { timeout: 30_000 }).toHaveLength(1)
     await expect.poll(verdict, { timeout: 20_000 }).toBe('valid')
     // Long enough for a second notice to show.

@@ -6,6 +6,7 @@ import { type Db, openDb } from '#store/db.ts'
 import { application, licence, newNumber } from '../gateway/messages.ts'
 import { withDatabase } from '../support/database.ts'
 import type { Message } from '../support/hub.ts'
+import { pushToTheEnd } from './ending-hub.ts'
 import { openWorld } from './world.ts'
 
 const UTILITY = 'state-grid-east'
@@ -41,10 +42,9 @@ withDatabase('a hub killed while it tells who fetched a document', () => {
       await world.hub.stop()
       await world.hub.start({ FAULT_POINT: point })
       const statusTime = new Date().toISOString()
-      const suspended = await authority.push(inputOf(licence(COMPANY, { status: '02', statusTime })))
-      const reference = `${String(suspended.claims?.['exchange'])}:${UTILITY}`
-      expect((await world.hub.ended()).signal).toBe('SIGKILL')
-      await world.hub.start()
+      const suspension = authority.exchangeToken(inputOf(licence(COMPANY, { status: '02', statusTime })))
+      const receipt = await pushToTheEnd(world, 'market-regulation-nmg', suspension)
+      const reference = `${String(receipt?.['exchange'])}:${UTILITY}`
       const told = () =>
         world.peers
           .get(UTILITY)
