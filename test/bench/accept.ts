@@ -11,8 +11,10 @@ import { openWorld, query, type World } from './world.ts'
 
 const PAIRS = 7
 export const CONCURRENCIES = [64, 256] as const
-/** To learn how fast the host is; what then warms both sides up takes a tenth of the time asked for. */
+/** To learn how fast the host is. */
 const FIRST_LOOK = 500
+/** Of what the time asked for is worth: thousands of messages pass before V8 has compiled what either side runs. */
+const WARM_UP = 0.3
 const MIN_COUNT = 200
 
 interface Pair {
@@ -66,8 +68,8 @@ export async function inTurns(
   hub: Side,
 ): Promise<Pick<Measured, 'series' | 'steady'>> {
   const turns = turnsIn(seconds, PAIRS)
-  for (const { load, subject } of [floor, hub]) await load.closed(subject, CONCURRENCIES[0], worth(0.1))
-  const count = worth(0.6 / (turns * 2 * CONCURRENCIES.length))
+  for (const { load, subject } of [floor, hub]) await load.closed(subject, CONCURRENCIES[0], worth(WARM_UP))
+  const count = worth(0.5 / (turns * 2 * CONCURRENCIES.length))
   const series: Series[] = []
   for (const concurrency of CONCURRENCIES) {
     const pairs: Pair[] = []

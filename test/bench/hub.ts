@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -24,9 +25,17 @@ const SETTINGS = {
 
 const READY_WITHIN_MS = 30_000
 
+/** What `npm start` gives Node before the script. */
+function startOptions(root: string): readonly string[] {
+  const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+    readonly scripts: { readonly start: string }
+  }
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'))
+}
+
 /**
- * Starts a hub and waits until it is ready; without a gateway it must have an OPERATIONS_PORT. `nodeOptions` come before
- * the script, `root` is another checkout's.
+ * Starts a hub as `npm start` does and waits until it is ready; without a gateway it must have an OPERATIONS_PORT.
+ * `nodeOptions` are further ones, `root` is another checkout's.
  */
 export async function startHub(
   env: NodeJS.ProcessEnv,
@@ -34,7 +43,8 @@ export async function startHub(
   root = ROOT,
 ): Promise<HubProcess> {
   const begun = performance.now()
-  const child = spawn(process.execPath, [...nodeOptions, path.join(root, 'src/main.ts'), 'start'], {
+  const script = path.join(root, 'src/main.ts')
+  const child = spawn(process.execPath, [...startOptions(root), ...nodeOptions, script, 'start'], {
     env: { PATH: process.env['PATH'], ...SETTINGS, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
