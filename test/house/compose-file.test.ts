@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { PROJECT_ROOT } from '#compose.ts'
 import { CONNECTORS } from '#compose-lookups.ts'
 import { ROLES, readConfig, VARIABLES } from '#config.ts'
 import { connectorFolders } from '#connect/folders.ts'
@@ -13,6 +16,16 @@ test('every role runs, the ones that scale twice', () => {
   expect(new Set(roles.map(({ role }) => role))).toEqual(new Set(ROLES))
   const replicas = Object.fromEntries(roles.map(({ role, service }) => [role, service.deploy?.replicas ?? 1]))
   expect(replicas).toMatchObject({ gateway: 2, connect: 2, relay: 2 })
+})
+
+test('the image runs Node as `npm start` does', () => {
+  const { scripts } = JSON.parse(readFileSync(join(PROJECT_ROOT, 'package.json'), 'utf8')) as {
+    readonly scripts: { readonly start: string }
+  }
+  for (const [, { build }] of own) {
+    const entry = /^ENTRYPOINT (.*)$/m.exec(build?.dockerfile_inline ?? '')?.[1] ?? ''
+    expect([...JSON.parse(entry), 'start']).toEqual(scripts.start.split(' '))
+  }
 })
 
 describe.each(own)('%s', (name, service) => {

@@ -5,6 +5,7 @@ import { PROJECT_ROOT } from '#compose.ts'
 
 export interface ComposeService {
   readonly image: string
+  readonly build?: { readonly dockerfile_inline: string }
   readonly command?: readonly string[]
   readonly environment?: Readonly<Record<string, string | number>>
   readonly secrets?: readonly string[]
