@@ -33,7 +33,7 @@ export function cutSlowBodies(server: Server, slowness: Slowness): void {
     const since = performance.now()
     const bytes = request.socket.bytesRead
     // A body that came along with its headers is whole by now; held until the next look, thousands a second would age.
-    queueMicrotask(() => {
+    setImmediate(() => {
       if (!request.complete) watched.add({ request, response, since, movedAt: since, bytes })
     })
   })
