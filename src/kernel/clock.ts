@@ -11,7 +11,7 @@ export const numericDate = (ms: number): number => Math.floor(ms / 1000)
 
 const DAY_MS = 86_400_000
 
-/** Tells the ISO date (UTC) of a time. It remembers the last one: spelling it anew for each message costs more than a map. */
+/** Tells the ISO date (UTC) of a time, and remembers the last one: most messages of a process fall on the same day. */
 export function createIsoDay(): (ms: number) => string {
   let known = Number.NaN
   let text = ''

@@ -59,7 +59,7 @@ export interface Cap {
  */
 export type AccessOutcome = 'recorded' | 'replayed' | 'withdrawn' | CapScope
 
-/** A cap is reached or a consent is no more; a (iss, jti) was used before. */
+/** DQ001: a cap is reached or a consent is no more. unique_violation: a (iss, jti) was used before. */
 const DOES_NOT_FIT: ReadonlySet<string | undefined> = new Set(['DQ001', '23505'])
 
 /** Records accesses before their answers leave, in one statement, and counts them against their caps. */
@@ -80,7 +80,7 @@ const byIssuerAndJti = (a: AccessRow<Buffer>, b: AccessRow<Buffer>): number =>
 /** All of them or, rejecting with one of `DOES_NOT_FIT`, none. */
 async function recordTogether(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<void> {
   const counters = countersOf(rows)
-  const caps = capsOf(rows)
+  const caps = lowestCaps(rows)
   const texts = (pick: (row: AccessRow<Buffer>) => string | undefined): Buffer => textArray(rows.map(pick))
   await sql`/* prepared:record_accesses */
     WITH recorded AS MATERIALIZED (SELECT record_accesses_batch(
@@ -131,7 +131,7 @@ interface BatchCap extends Pick<Cap, 'scope' | 'under' | 'cap'> {
 }
 
 /** The cap of each grant and scope, the lowest where it changed within the batch. */
-function capsOf(rows: readonly AccessRow<Buffer>[]): BatchCap[] {
+function lowestCaps(rows: readonly AccessRow<Buffer>[]): BatchCap[] {
   const caps = new Map<string, BatchCap>()
   for (const { scope, under, cap, counts } of rows.flatMap((row) => row.caps)) {
     const key = `${scope} ${under}`

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { retryDelayMs } from '#kernel/backoff.ts'
+import { createIsoDay } from '#kernel/clock.ts'
 import { asHubError, HubError } from '#kernel/errors.ts'
 import { isPartyId, uuidv7 } from '#kernel/ids.ts'
 import { atPointer } from '#kernel/json.ts'
@@ -22,6 +23,17 @@ test('a UUIDv7 says its time, its version and its variant, and none comes twice'
   expect(new Set(ids).size).toBe(ids.length)
   for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   expect(Number.parseInt((ids[0] ?? '').replace('-', '').slice(0, 12), 16)).toBe(now)
+})
+
+test('a day ends with its last millisecond, and a clock that is set back finds the day before again', () => {
+  const isoDay = createIsoDay()
+  const midnight = Date.UTC(2026, 10, 28)
+  expect([midnight - 1, midnight, midnight + 1, midnight - 1].map(isoDay)).toEqual([
+    '2026-11-27',
+    '2026-11-28',
+    '2026-11-28',
+    '2026-11-27',
+  ])
 })
 
 test('party ids are lower-case labels', () => {
