@@ -106,7 +106,7 @@ function composeQueries(core: Core, looking: Looking | undefined): QueryDeps {
       batches,
     ),
     caseRecord: (id: string) => progressOfCase(db, id),
-    recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(db, vault, rows), batches),
+    recordAccess: createBatcher((rows: readonly AccessRow[]) => sealedAccesses(core, rows), batches),
     observe: core.metrics.queryJudged,
     looking,
   }

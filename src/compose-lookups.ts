@@ -37,7 +37,7 @@ export async function openLookUps(
   endpointOf: (name: string) => Promise<LookUpEndpoint | undefined>,
   root = CONNECTORS,
 ): Promise<RunningLookUps> {
-  const { clock, db, digests, log, metrics } = core
+  const { clock, db, capReserve, digests, log, metrics } = core
   const sources: LookUpSource[] = []
   const transports: HttpTransport[] = []
   const served = new Map<string, readonly string[]>()
@@ -72,7 +72,7 @@ export async function openLookUps(
   return {
     looking: {
       lookUps,
-      foreseeAccess: (counted) => foreseeAccess(db, counted),
+      foreseeAccess: (counted) => foreseeAccess(db, capReserve, counted),
       disputedAmong: (contract, identifiers) => disputedAmong(db, contract, identifiers),
     },
     stop: () => {

@@ -99,9 +99,13 @@ export async function openedDocuments(
 }
 
 /** Records accesses, the queries' tokens sealed: they prove who asked, and say about whom. */
-export const sealedAccesses = (db: Db, vault: Vault, rows: readonly AccessRow[]): Promise<AccessOutcome[]> =>
+export const sealedAccesses = (
+  { db, vault, capReserve }: Pick<Core, 'db' | 'vault' | 'capReserve'>,
+  rows: readonly AccessRow[],
+): Promise<AccessOutcome[]> =>
   recordAccesses(
     db,
+    capReserve,
     rows.map((row) => ({ ...row, token: vault.seal('access', row.token) })),
   )
 

@@ -16,6 +16,8 @@ import { statusOf } from '#gateway/problem.ts'
 import { type Clock, steadyClock, systemClock } from '#kernel/clock.ts'
 import type { FaultPoint } from '#kernel/fault-point.ts'
 import { type LiveRegister, openRegister } from '#parties/register.ts'
+import { giveBack } from '#store/access-queries.ts'
+import { type CapReserve, createCapReserve } from '#store/cap-reserve.ts'
 import { logHead } from '#store/cursor.ts'
 import { type Db, openDb, openPool } from '#store/db.ts'
 import { findReplay, insertRefusal } from '#store/exchange-queries.ts'
@@ -46,6 +48,7 @@ export interface Core {
   readonly limits: PartyLimits
   readonly keyRing: HubKeyRing
   readonly vault: LiveVault
+  readonly capReserve: CapReserve
   /** Unwraps what parties wrap for the hub on the broker. */
   readonly decryption: DecryptionKeys
   readonly digests: Digests
@@ -124,10 +127,12 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     knownHead: writer.knownHead,
     observe: metrics.exchangeJudged,
   }
+  const capReserve = createCapReserve()
   return {
     ...common,
     config,
     db,
+    capReserve,
     keyRing,
     decryption,
     bus,
@@ -141,15 +146,26 @@ export async function openCore(config: Config, databaseUrl: string, writeLog: Lo
     acceptOwn: (token) => acceptOwn(acceptDeps, token),
     acceptPlain: composePlain(acceptDeps, db, keyRing),
     onCommit: writer.onCommit,
-    async close() {
-      await writer.committer.drain()
-      await bus.close()
-      register.close()
-      await vault.close()
-      await commitPool.end()
-      await db.destroy()
-    },
+    close: () => closeAll({ ...common, db, capReserve, bus, log, writer, commitPool }),
   }
+}
+
+type Closing = Pick<Core, 'db' | 'capReserve' | 'bus' | 'log' | 'register' | 'vault'> & {
+  readonly writer: LogEnd
+  readonly commitPool: Pool
+}
+
+/** First whatever still writes. */
+async function closeAll({ writer, bus, register, vault, db, capReserve, commitPool, log }: Closing): Promise<void> {
+  await writer.committer.drain()
+  await bus.close()
+  register.close()
+  await vault.close()
+  await giveBack(db, capReserve).catch((error: unknown) =>
+    log({ level: 'warn', message: 'what was reserved of caps is not given back and stays counted today', error }),
+  )
+  await commitPool.end()
+  await db.destroy()
 }
 
 interface LogEnd {

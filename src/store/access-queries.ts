@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { byteaArray, plainArray, textArray } from './binary-array.ts'
+import type { CapReserve } from './cap-reserve.ts'
 import { type Db, sqlState } from './db.ts'
 
 export interface AccessRow<Token = string> {
@@ -63,14 +64,38 @@ export type AccessOutcome = 'recorded' | 'replayed' | 'withdrawn' | CapScope
 const DOES_NOT_FIT: ReadonlySet<string | undefined> = new Set(['DQ001', '23505'])
 
 /** Records accesses before their answers leave, in one statement, and counts them against their caps. */
-export async function recordAccesses(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<AccessOutcome[]> {
+export async function recordAccesses(
+  db: Db,
+  reserve: CapReserve,
+  rows: readonly AccessRow<Buffer>[],
+): Promise<AccessOutcome[]> {
+  const covered = reserve.cover(countersOf(rows))
   try {
-    await recordTogether(db, rows.toSorted(byIssuerAndJti))
+    await recordTogether(db, rows.toSorted(byIssuerAndJti), covered.counted)
+    covered.keep()
     return rows.map(() => 'recorded')
   } catch (error) {
     if (!DOES_NOT_FIT.has(sqlState(error))) throw error
+    await takeBack(db, covered.undo())
     return recordSingly(db, rows)
   }
+}
+
+/** Gives back what a process counted ahead of accesses that it will not make any more. */
+export const giveBack = (db: Db, reserve: CapReserve): Promise<void> => takeBack(db, reserve.drain())
+
+/** In the order in which batches raise them: in two orders, two could wait for each other. Forgotten ones stay so. */
+async function takeBack(db: Db, counters: readonly Counter[]): Promise<void> {
+  if (counters.length === 0) return
+  await sql`
+    INSERT INTO grant_usage AS u (access_grant, day, scope, name, used)
+    SELECT k.under, k.day, k.scope, k.name, k.more
+    FROM jsonb_to_recordset(${JSON.stringify(counters)}::jsonb)
+      AS k(under text, day date, scope text, name text, more int)
+    WHERE EXISTS (SELECT FROM grant_usage g
+      WHERE g.day = k.day AND g.name = k.name AND g.scope = k.scope AND g.access_grant = k.under)
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (access_grant, day, scope, name) DO UPDATE SET used = u.used + excluded.used`.execute(db)
 }
 
 /** The order in which all batches are inserted: in two orders, two of them could wait for each other. */
@@ -78,9 +103,8 @@ const byIssuerAndJti = (a: AccessRow<Buffer>, b: AccessRow<Buffer>): number =>
   inOrder(a.iss, b.iss) || inOrder(a.jti, b.jti)
 
 /** All of them or, rejecting with one of `DOES_NOT_FIT`, none. */
-async function recordTogether(db: Db, rows: readonly AccessRow<Buffer>[]): Promise<void> {
-  const counters = countersOf(rows)
-  const caps = lowestCaps(rows)
+async function recordTogether(db: Db, rows: readonly AccessRow<Buffer>[], counters: readonly Counter[]): Promise<void> {
+  const caps = sharedCaps(counters)
   const texts = (pick: (row: AccessRow<Buffer>) => string | undefined): Buffer => textArray(rows.map(pick))
   await sql`/* prepared:record_accesses */
     WITH recorded AS MATERIALIZED (SELECT record_accesses_batch(
@@ -107,40 +131,47 @@ async function recordTogether(db: Db, rows: readonly AccessRow<Buffer>[]): Promi
     SELECT count FROM recorded`.execute(db)
 }
 
-interface Counter extends Pick<Cap, 'scope' | 'under' | 'name'> {
+/** What a batch counts under one name. */
+export interface Counter extends Omit<Cap, 'counts'> {
   readonly day: string
+  /** How often it is raised; less than nothing where a reserve is given back. */
   readonly more: number
+  /** Whether each access that names it raises it. */
+  readonly allCount: boolean
 }
 
-/** What a batch counts: each counter once, and how often it is raised. */
-function countersOf(rows: readonly AccessRow<Buffer>[]): Counter[] {
+/** The counters of a batch, each once; the lowest cap where it changed within the batch. */
+function countersOf(rows: readonly Pick<AccessRow, 'day' | 'caps'>[]): Counter[] {
   const counters = new Map<string, Counter>()
   for (const { day, caps } of rows) {
-    for (const { scope, under, name, counts } of caps) {
-      const key = `${day} ${scope} ${under}\n${name}`
-      const more = (counters.get(key)?.more ?? 0) + (counts ? 1 : 0)
-      counters.set(key, { day, scope, under, name, more })
+    for (const { counts, ...named } of caps) {
+      const key = `${day} ${named.scope} ${named.under}\n${named.name}`
+      const { more = 0, allCount = true, cap = named.cap } = counters.get(key) ?? {}
+      counters.set(key, {
+        ...named,
+        day,
+        more: more + (counts ? 1 : 0),
+        cap: Math.min(cap, named.cap),
+        allCount: allCount && counts,
+      })
     }
   }
   return [...counters.values()]
 }
 
-interface BatchCap extends Pick<Cap, 'scope' | 'under' | 'cap'> {
-  /** Whether each access that names it raises a counter. */
-  readonly allCount: boolean
-}
+type SharedCap = Pick<Counter, 'scope' | 'under' | 'cap' | 'allCount'>
 
-/** The cap of each grant and scope, the lowest where it changed within the batch. */
-function lowestCaps(rows: readonly AccessRow<Buffer>[]): BatchCap[] {
-  const caps = new Map<string, BatchCap>()
-  for (const { scope, under, cap, counts } of rows.flatMap((row) => row.caps)) {
+/** The cap of each grant and scope, which all its names share. */
+function sharedCaps(counters: readonly Counter[]): SharedCap[] {
+  const caps = new Map<string, SharedCap>()
+  for (const { scope, under, cap, allCount } of counters) {
     const key = `${scope} ${under}`
     const known = caps.get(key)
     caps.set(key, {
       scope,
       under,
       cap: Math.min(cap, known?.cap ?? cap),
-      allCount: counts && known?.allCount !== false,
+      allCount: allCount && known?.allCount !== false,
     })
   }
   return [...caps.values()]
@@ -185,12 +216,17 @@ async function recordSingly(db: Db, rows: readonly AccessRow<Buffer>[]): Promise
 export type CountedAccess = Pick<AccessRow, 'iss' | 'jti' | 'day' | 'caps'>
 
 /** What recording an access would come to now: before a foreign system is asked in vain. Nothing is counted. */
-export async function foreseeAccess(db: Db, { iss, jti, day, caps }: CountedAccess): Promise<AccessOutcome> {
+export async function foreseeAccess(
+  db: Db,
+  reserve: CapReserve,
+  { iss, jti, day, caps }: CountedAccess,
+): Promise<AccessOutcome> {
+  const judged = countersOf([{ day, caps }]).filter((counter) => !reserve.suffices(counter))
   const { rows } = await sql<{ outcome: AccessOutcome }>`
     SELECT 'replayed' AS outcome FROM access_record WHERE iss = ${iss} AND jti = ${jti}
     UNION ALL
     SELECT u.scope
-    FROM jsonb_to_recordset(${JSON.stringify(caps)}::jsonb) AS c(under text, scope text, name text, cap int)
+    FROM jsonb_to_recordset(${JSON.stringify(judged)}::jsonb) AS c(under text, scope text, name text, cap int)
     JOIN grant_usage u ON u.access_grant = c.under AND u.day = ${day}::date AND u.scope = c.scope AND u.name = c.name
     WHERE u.used >= c.cap
     LIMIT 1`.execute(db)

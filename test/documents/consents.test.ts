@@ -186,7 +186,7 @@ withDatabase('consents', (databaseUrl) => {
       caseRecord: async () => undefined,
       recordAccess: async (row: AccessRow) => {
         await accepted(platform, withdrawal(ref))
-        return (await sealedAccesses(hub.core.db, hub.core.vault, [row]))[0] ?? 'replayed'
+        return (await sealedAccesses(hub.core, [row]))[0] ?? 'replayed'
       },
     }
     const result = await query(deps, utility.sign('query+jwt', question(ref)))

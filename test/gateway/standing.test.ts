@@ -104,7 +104,7 @@ withDatabase('standing of parties and keys', (databaseUrl) => {
         },
         caseRecord: async () => undefined,
         recordAccess: async (row: AccessRow) => {
-          const [outcome] = await sealedAccesses(hub.core.db, hub.core.vault, [row])
+          const [outcome] = await sealedAccesses(hub.core, [row])
           return outcome ?? 'replayed'
         },
       }

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type AccessRow, type Cap, pruneUsage, recordAccesses } from '#store/access-queries.ts'
+import {
+  type AccessOutcome,
+  type AccessRow,
+  type Cap,
+  giveBack,
+  pruneUsage,
+  recordAccesses,
+} from '#store/access-queries.ts'
+import { type CapReserve, createCapReserve } from '#store/cap-reserve.ts'
 import { type Db, openDb } from '#store/db.ts'
 import { withDatabase } from '../support/database.ts'
 
@@ -47,6 +55,7 @@ withDatabase('access records', (databaseUrl) => {
     db = openDb(databaseUrl, { max: 8, onError: () => undefined })
   })
   afterAll(() => db.destroy())
+  const reserve = createCapReserve()
 
   const used = async (name: string): Promise<number> =>
     (await sql<{ used: number }>`SELECT used FROM grant_usage WHERE name = ${name}`.execute(db)).rows[0]?.used ?? 0
@@ -58,14 +67,14 @@ withDatabase('access records', (databaseUrl) => {
 
   test('what fits together is recorded and counted together', async () => {
     const rows = Array.from({ length: 5 }, () => access([cap('roomy', 5)]))
-    expect(await recordAccesses(db, rows)).toEqual(Array(5).fill('recorded'))
+    expect(await recordAccesses(db, reserve, rows)).toEqual(Array(5).fill('recorded'))
     expect([await recorded(rows), await used('roomy')]).toEqual([5, 5])
   })
 
   test('of a batch that passes a cap so many are recorded as still fit, and the others of the batch are', async () => {
     const rows = Array.from({ length: 5 }, () => access([cap('tight', 3)]))
     const beside = access([cap('beside', 3)])
-    const outcomes = await recordAccesses(db, [...rows, beside])
+    const outcomes = await recordAccesses(db, reserve, [...rows, beside])
     expect(outcomes.filter((one) => one === 'recorded')).toHaveLength(4)
     expect(outcomes.filter((one) => one === 'party')).toHaveLength(2)
     expect([await recorded(rows), await used('tight'), await used('beside')]).toEqual([3, 3, 1])
@@ -75,6 +84,7 @@ withDatabase('access records', (databaseUrl) => {
     const days = ['2026-11-22', '2026-11-23', '2026-11-24', DAY]
     await recordAccesses(
       db,
+      reserve,
       days.map((day) => access([cap(`on ${day}`, 9)], { day })),
     )
     expect([await pruneUsage(db, '2026-11-24', 1), await pruneUsage(db, '2026-11-24', 9)]).toEqual([1, 1])
@@ -84,8 +94,8 @@ withDatabase('access records', (databaseUrl) => {
 
   test('one that was used before is replayed and counted once, also within one batch', async () => {
     const once = access([cap('again', 9)])
-    expect(await recordAccesses(db, [once, once])).toEqual(['recorded', 'replayed'])
-    expect(await recordAccesses(db, [access([cap('again', 9)]), once])).toEqual(['recorded', 'replayed'])
+    expect(await recordAccesses(db, reserve, [once, once])).toEqual(['recorded', 'replayed'])
+    expect(await recordAccesses(db, reserve, [access([cap('again', 9)]), once])).toEqual(['recorded', 'replayed'])
     expect(await used('again')).toBe(2)
   })
 
@@ -109,8 +119,8 @@ withDatabase('access records', (databaseUrl) => {
         answeredAtMs: 1_790_000_000_123,
       })
     const [together, singly, again] = [full(), full(), access([cap('full', 99)])]
-    expect(await recordAccesses(db, [together, again])).toEqual(['recorded', 'recorded'])
-    expect(await recordAccesses(db, [again, singly])).toEqual(['replayed', 'recorded'])
+    expect(await recordAccesses(db, reserve, [together, again])).toEqual(['recorded', 'recorded'])
+    expect(await recordAccesses(db, reserve, [again, singly])).toEqual(['replayed', 'recorded'])
     const { rows } = await sql<{ jti: string; row: object }>`
       SELECT a.jti, to_jsonb(a) - 'jti' || jsonb_build_object('looked_up', (
         SELECT jsonb_agg(to_jsonb(l) - 'id' - 'jti') FROM access_look_up l WHERE l.iss = a.iss AND l.jti = a.jti)) AS row
@@ -128,16 +138,18 @@ withDatabase('access records', (databaseUrl) => {
       VALUES (${id}, 'platform', ${jti}, 'consent-withdrawal@1', 'ref', 'party-signed', 'k', '', now())`.execute(db)
     const withdrawn = access([cap('consented', 9)], { consent: { issuer: 'platform', ref: 'ref' } })
     const standing = access([cap('consented', 9)], { consent: { issuer: 'platform', ref: 'other' } })
-    expect(await recordAccesses(db, [withdrawn, standing])).toEqual(['withdrawn', 'recorded'])
+    expect(await recordAccesses(db, reserve, [withdrawn, standing])).toEqual(['withdrawn', 'recorded'])
     expect([await recorded([withdrawn]), await used('consented')]).toEqual([0, 1])
   })
 
   test('one that counts nothing itself is refused where the cap is reached, and only there', async () => {
     const miss = access([{ ...cap('guess', 2, false), counts: true }])
     const hit = (): AccessRow<Buffer> => access([cap('guess', 2, false)])
-    expect(await recordAccesses(db, [hit(), miss, hit()])).toEqual(['recorded', 'recorded', 'recorded'])
-    expect(await recordAccesses(db, [access([{ ...cap('guess', 2, false), counts: true }])])).toEqual(['recorded'])
-    expect(await recordAccesses(db, [hit()])).toEqual(['guesses'])
+    expect(await recordAccesses(db, reserve, [hit(), miss, hit()])).toEqual(['recorded', 'recorded', 'recorded'])
+    expect(await recordAccesses(db, reserve, [access([{ ...cap('guess', 2, false), counts: true }])])).toEqual([
+      'recorded',
+    ])
+    expect(await recordAccesses(db, reserve, [hit()])).toEqual(['guesses'])
     expect(await used('guess')).toBe(2)
   })
 
@@ -147,9 +159,73 @@ withDatabase('access records', (databaseUrl) => {
       ...Array.from({ length: 6 }, () => access([cap('other', 1_000), cap('raced', 20)])),
       ...shared,
     ])
-    const outcomes = (await Promise.all(batches.map((rows) => recordAccesses(db, rows)))).flat()
+    const outcomes = (await Promise.all(batches.map((rows) => recordAccesses(db, reserve, rows)))).flat()
     expect(outcomes.filter((one) => one === 'recorded')).toHaveLength(20)
+    await giveBack(db, reserve)
     expect(await used('raced')).toBe(20)
     expect(await used('other')).toBe(20)
+  })
+
+  /** Records `count` accesses one after the other; how many of them were. */
+  const answered = async (gateway: CapReserve, one: Cap, count: number): Promise<number> => {
+    const outcomes: AccessOutcome[] = []
+    for (let at = 0; at < count; at++) outcomes.push(...(await recordAccesses(db, gateway, [access([one])])))
+    return outcomes.filter((outcome) => outcome === 'recorded').length
+  }
+
+  test('a use that was counted ahead writes to no counter', async () => {
+    const gateway = createCapReserve()
+    await answered(gateway, cap('ahead', 1_000), 1)
+    expect(await used('ahead')).toBe(11)
+    await answered(gateway, cap('ahead', 1_000), 10)
+    expect(await used('ahead')).toBe(11)
+    await answered(gateway, cap('ahead', 1_000), 1)
+    expect(await used('ahead')).toBe(22)
+  })
+
+  test('every use of a cap is had, and none twice, on two gateways that count ahead', async () => {
+    const [one, other] = [createCapReserve(), createCapReserve()]
+    const many = cap('two gateways', 300)
+    expect(await answered(one, many, 150)).toBe(150)
+    const rest = await Promise.all([answered(one, many, 100), answered(other, many, 100)])
+    expect(rest[0] + rest[1]).toBe(150)
+    expect(await used('two gateways')).toBe(300)
+  })
+
+  test('what a gateway has in reserve is lost to the others until it gives it back', async () => {
+    const [one, other] = [createCapReserve(), createCapReserve()]
+    const many = cap('held back', 500)
+    expect(await answered(one, many, 1)).toBe(1)
+    expect(await answered(other, many, 500)).toBe(494)
+    await giveBack(db, one)
+    expect(await answered(other, many, 500)).toBe(5)
+    expect(await used('held back')).toBe(500)
+  })
+
+  test('a cap that was lowered counts at once, whatever is in reserve', async () => {
+    const gateway = createCapReserve()
+    await answered(gateway, cap('lowered', 1_000), 50)
+    expect(await answered(gateway, cap('lowered', 52), 5)).toBe(2)
+    expect(await used('lowered')).toBe(52)
+  })
+
+  test('what was taken for accesses that are not recorded is had again', async () => {
+    const gateway = createCapReserve()
+    const many = cap('had again', 200)
+    const once = access([many])
+    await recordAccesses(db, gateway, [once])
+    expect(await recordAccesses(db, gateway, [once])).toEqual(['replayed'])
+    expect(await used('had again')).toBe(1)
+    expect(await answered(gateway, many, 300)).toBe(199)
+  })
+
+  test('giving back revives no counter of a day that is forgotten', async () => {
+    const gateway = createCapReserve()
+    const old = access([cap('of old', 500)], { day: '2026-11-20' })
+    await recordAccesses(db, gateway, [old])
+    await pruneUsage(db, '2026-11-21', 100)
+    await giveBack(db, gateway)
+    const { rows } = await sql`SELECT FROM grant_usage WHERE name = 'of old'`.execute(db)
+    expect(rows).toEqual([])
   })
 })
