@@ -45,10 +45,11 @@ export const heldDocument = (claimsOf: ClaimsOf, row: DocumentFound): KnownDocum
 /** What it says, and the digest of the token that brought it: alone, or as a row of a load. */
 function originalOf(
   claimsOf: ClaimsOf,
-  { token, data, token_digest }: DocumentFound,
+  { token, pointer, data, token_digest }: DocumentFound,
 ): Pick<KnownDocument, 'data' | 'originalDigest' | 'isAlone'> {
-  // The database holds one of the two: `data` and the digest of a row, or else the token.
-  if (data !== null) return { data: JSON.parse(data) as JsonObject, originalDigest: token_digest ?? '', isAlone: false }
+  if (data !== null) {
+    return { data: JSON.parse(data) as JsonObject, originalDigest: token_digest ?? '', isAlone: pointer === '' }
+  }
   const alone = token ?? ''
   return { data: claimsOf(alone)['data'] as JsonObject, originalDigest: sha256Digest(alone), isAlone: true }
 }

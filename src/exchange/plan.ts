@@ -103,12 +103,15 @@ function destination(
 const named = (recipient: string | undefined, fallbackDivision: string | undefined): Destination =>
   recipient === undefined ? { unrouted: true, fallbackDivision } : { recipient }
 
+/** All but where its data stands. */
+export type ProjectedDocument = Omit<DocumentRow, 'pointer' | 'data' | 'tokenDigest'>
+
 /** The projection of a document that is committed with its exchange; undefined for other kinds. */
 export function projectDocument(
   contract: Contract,
   claims: Pick<ExchangeClaims, 'data' | 'sub' | 'iat'>,
   digests: Digests,
-): DocumentRow | undefined {
+): ProjectedDocument | undefined {
   const pointers = contract.document
   if (pointers === undefined) return undefined
   const textAt = (pointer: string | undefined): string | undefined => {

@@ -9,7 +9,7 @@ import type { CompactToken } from '#trust/compact.ts'
 import type { Vault } from '#trust/vault.ts'
 import type { Digests } from './digests.ts'
 import { fault } from './named-files.ts'
-import { projectDocument } from './plan.ts'
+import { type ProjectedDocument, projectDocument } from './plan.ts'
 
 /** Of one row; what refuses all rows of a load still fits into the claim set of a refusal. */
 const MAX_VIOLATIONS = 3
@@ -41,7 +41,7 @@ export function documentsOf(load: Load): LoadedDocuments {
   const { contract, claims, digests } = load
   if (contract.rows === undefined) {
     const document = projectDocument(contract, claims, digests)
-    return { documents: document === undefined ? [] : [document], refused: undefined }
+    return { documents: document === undefined ? [] : [withData(load, document, '', claims.data)], refused: undefined }
   }
   const rowContract = load.contracts.get(contract.rows.contract)
   if (rowContract === undefined) throw new HubError('contract.unknown')
@@ -85,9 +85,17 @@ function judgeRow(load: Load, contract: Contract, row: Json, pointer: string): D
   const errors = brokenRules(contract, { data: row, claims: judged as unknown as JsonObject, nowMs: load.nowMs })
   if (errors.length > 0) return errors.slice(0, MAX_VIOLATIONS)
   const document = projectDocument(contract, claims, load.digests)
-  if (document === undefined) return []
-  return {
-    ...document,
-    row: { pointer, data: load.vault.seal(contract.retention, JSON.stringify(row)), tokenDigest: load.token.digest },
-  }
+  return document === undefined ? [] : withData({ ...load, contract }, document, pointer, row)
 }
+
+const withData = (
+  { vault, contract, token }: Pick<Load, 'vault' | 'contract' | 'token'>,
+  document: ProjectedDocument,
+  pointer: string,
+  data: Json,
+): DocumentRow => ({
+  ...document,
+  pointer,
+  data: vault.seal(contract.retention, JSON.stringify(data)),
+  tokenDigest: token.digest,
+})

@@ -32,10 +32,12 @@ export interface DocumentFound<Token = string> {
   readonly accepted_at: string
   readonly exchange: string
   readonly issuer: string
-  /** Sealed in the store; null of a row of a load, which has its own data (JSON) and the token's digest instead. */
-  readonly token: Token | null
+  /** Where in the exchange's data it stands, its data (JSON, sealed in the store) and the digest of the exchange's token. */
+  readonly pointer: string | null
   readonly data: Token | null
   readonly token_digest: string | null
+  /** Only of one that was committed when a document's data stood in its token alone: then the three above are null. */
+  readonly token: Token | null
   /** Another document takes its place; what its issuer says of it later counts more. */
   readonly replaced: boolean
   readonly disputed?: readonly DisputedField[] | null
@@ -76,8 +78,8 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
   const { rows } = await sql<FoundRow>`/* prepared:find_case_documents */
     SELECT q.n::int AS n, c.id AS case_id, k.keys AS subject_keys, o.contract AS opened_contract,
       CASE WHEN f.nth > 1 THEN NULL ELSE o.token END AS opened_token, f.part, f.contract, f.status, f.valid_to,
-      f.identifier, f.version, f.status_at, f.accepted_at, f.exchange, f.issuer, f.token, f.data, f.token_digest,
-      f.replaced, f.disputed
+      f.identifier, f.version, f.status_at, f.accepted_at, f.exchange, f.issuer, f.pointer, f.data, f.token_digest,
+      f.token, f.replaced, f.disputed
     FROM jsonb_array_elements(${JSON.stringify(questions)}::jsonb) WITH ORDINALITY AS q(v, n)
     LEFT JOIN LATERAL (
       SELECT c.id, c.opened_pos FROM case_file c
@@ -106,7 +108,8 @@ export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion
       CROSS JOIN LATERAL (
         SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.identifier, d.version,
           d.status_at AS since, to_jsonb(d.status_at) AS status_at, to_jsonb(e.accepted_at) AS accepted_at, d.exchange,
-          coalesce(e.obo, e.iss) AS issuer, CASE WHEN d.data IS NULL THEN e.token END AS token, d.data, d.token_digest,
+          coalesce(e.obo, e.iss) AS issuer, d.pointer, d.data, d.token_digest,
+          CASE WHEN d.data IS NULL THEN e.token END AS token,
           EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
             AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced,
           ${openDisputesOf(sql`d.contract`, sql`d.identifier`)} AS disputed

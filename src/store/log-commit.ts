@@ -50,11 +50,11 @@ export interface DocumentRow {
   readonly validTo: string | undefined
   /** Keyed digests of its holders and of the values that it is looked up by. */
   readonly holderKeys: readonly string[]
-  /**
-   * Of a document that came as a row of a load: where in the exchange's data it stands, and a sealed copy of it. Reading one
-   * document must not mean reading the hundreds that came with it.
-   */
-  readonly row?: { readonly pointer: string; readonly data: Buffer; readonly tokenDigest: string }
+  /** Where in the exchange's data it stands (RFC 6901): at the root, unless it is a row of a load. */
+  readonly pointer: string
+  /** Its data, sealed. A reader needs neither the token that brought it nor the hundreds that came with it. */
+  readonly data: Buffer
+  readonly tokenDigest: string
 }
 
 /** What became of a row: committed at `pos`, another exchange holds its (iss, jti), or it was refused at the last. */
@@ -155,8 +155,8 @@ function parameters(rows: readonly ExchangeRow[]): unknown[] {
     documents.map(({ document }) => document.validTo ?? null),
     textArray(documents.map(({ document }) => document.holderKeys.join(' '))),
     textArray(rows.map((row) => row.refusal)),
-    textArray(documents.map(({ document }) => document.row?.pointer)),
-    byteaArray(documents.map(({ document }) => document.row?.data)),
-    textArray(documents.map(({ document }) => document.row?.tokenDigest)),
+    textArray(documents.map(({ document }) => document.pointer)),
+    byteaArray(documents.map(({ document }) => document.data)),
+    textArray(documents.map(({ document }) => document.tokenDigest)),
   ]
 }

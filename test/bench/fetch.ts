@@ -1,7 +1,7 @@
 import { CONCURRENCIES, inTurns, profiledShares, report, subjectOf } from './accept.ts'
 import { type Child, startChild } from './child.ts'
 import { startHub } from './hub.ts'
-import { signerOf, UTILITY } from './licences.ts'
+import { licenceOf, signerOf, UTILITY } from './licences.ts'
 import type { Target } from './load-process.ts'
 import { openLoadGenerator, type Subject } from './pairs.ts'
 import type { Bench } from './report.ts'
@@ -60,7 +60,7 @@ async function startFetchFloor(
     databaseUrl: world.databaseUrl,
     senderJwk: signerOf(world.keysDir, UTILITY).publicJwk,
     fields: grant?.['fields'],
-    asked: stock.asked.map(({ uscc }, at) => ({ code: uscc, token: stock.tokens[at] })),
+    asked: stock.asked.map(({ uscc }, at) => ({ code: uscc, data: licenceOf(at) })),
   })
   return { subject: { target: target as Target, pids: [child.pid] }, child }
 }

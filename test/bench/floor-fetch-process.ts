@@ -15,13 +15,13 @@ import { ROOT } from './message.ts'
  * The bare composed process for a fetch: node:http, ES256 verify, JSON.parse, ajv, one batched read of the subject's
  * document, the granted members of its data, ES256 sign, one batched insert of the access row, which holds the answer's
  * digest. Nothing else: no claims, no case, no grants, no caps, no replay, nothing sealed. Its table has as many rows as
- * the hub has documents, and the tokens of those that are asked for.
+ * the hub has documents, and the data of those that are asked for.
  */
 const TABLES = `
   CREATE SCHEMA floor;
   CREATE TABLE floor.document (
-    code text PRIMARY KEY, status text NOT NULL, id uuid NOT NULL, iss text NOT NULL, token text);
-  ALTER TABLE floor.document ALTER COLUMN token SET STORAGE EXTERNAL;
+    code text PRIMARY KEY, status text NOT NULL, id uuid NOT NULL, iss text NOT NULL, data text);
+  ALTER TABLE floor.document ALTER COLUMN data SET STORAGE EXTERNAL;
   INSERT INTO floor.document SELECT e.jti, d.status, e.id, e.iss FROM document d JOIN exchange e ON e.id = d.exchange
     WHERE e.jti LIKE 'stock-%';
   CREATE TABLE floor.access_record (
@@ -30,14 +30,14 @@ const TABLES = `
     answer_digest text NOT NULL, answered_at timestamptz NOT NULL, PRIMARY KEY (iss, jti));`
 
 const READ = `
-  SELECT q.n::int AS n, d.status, d.id, d.iss, d.token
+  SELECT q.n::int AS n, d.status, d.id, d.iss, d.data
   FROM unnest($1::text[]) WITH ORDINALITY AS q(code, n) JOIN floor.document d ON d.code = q.code`
 
 /** What is asked for; inserted by itself, since a statement with parameters is one statement. */
 const ASKED = `
   INSERT INTO floor.document
-  SELECT a.code, 'ACTIVE', gen_random_uuid(), 'market-regulation-nmg', a.token
-  FROM unnest($1::text[], $2::text[]) AS a(code, token)`
+  SELECT a.code, 'ACTIVE', gen_random_uuid(), 'market-regulation-nmg', a.data
+  FROM unnest($1::text[], $2::text[]) AS a(code, data)`
 
 const RECORD = `
   INSERT INTO floor.access_record
@@ -65,7 +65,7 @@ interface Found {
   readonly status: string
   readonly id: string
   readonly iss: string
-  readonly token: string
+  readonly data: string
 }
 
 interface Answered extends Asking {
@@ -77,7 +77,7 @@ interface Start {
   readonly databaseUrl: string
   readonly senderJwk: JsonObject
   readonly fields: readonly string[]
-  readonly asked: readonly { readonly code: string; readonly token: string }[]
+  readonly asked: readonly { readonly code: string; readonly data: JsonObject }[]
 }
 
 answerRequests({
@@ -122,7 +122,7 @@ answerRequests({
 async function insertAsked(databaseUrl: string, asked: Start['asked']): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
-  await client.query(ASKED, [asked.map(({ code }) => code), asked.map(({ token }) => token)])
+  await client.query(ASKED, [asked.map(({ code }) => code), asked.map(({ data }) => JSON.stringify(data))])
   await client.query('ANALYZE floor.document')
   await client.end()
 }
@@ -138,7 +138,7 @@ function judge(token: string, key: KeyObject, accepts: ValidateFunction): Claims
 }
 
 function answerOf(asked: Claims, row: Found, fields: readonly string[], header: string, key: KeyObject): string {
-  const { data } = decode(row.token.split('.')[1] ?? '') as { data: JsonObject }
+  const data = JSON.parse(row.data) as JsonObject
   const now = Math.floor(Date.now() / 1000)
   const granted = Object.fromEntries(fields.flatMap((name) => (name in data ? [[name, data[name]]] : [])))
   const document = { document: 'business-licence@1', data: granted, issuer: row.iss, status: row.status, proof: 'hub' }

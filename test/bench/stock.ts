@@ -6,13 +6,12 @@ import type { World } from './world.ts'
 
 /**
  * What a hub has stored for years. Whoever is asked for was sent through a hub: signed, receipted, projected, with an
- * open case. The others are rows of the same tables, indexes and sizes (the token and receipt of one that was sent),
+ * open case. The others are rows of the same tables, indexes and sizes (the token, data and receipt of one that was sent),
  * written by SQL: signing a million would take longer than any bench.
  */
 export interface Stock {
+  /** Of the licences 0, 1, 2 … */
   readonly asked: readonly Asked[]
-  /** Their licences as they were signed: the store has them sealed. */
-  readonly tokens: readonly string[]
   /** Fills up to so many stored exchanges, each a document, and a case for each tenth. */
   growTo(count: number): Promise<void>
   close(): Promise<void>
@@ -22,7 +21,7 @@ const CHUNK = 20_000
 const LINES = 1_000
 
 export async function openStock(world: World, asked: number): Promise<Stock> {
-  const { found, tokens } = await sendThroughHub(world, asked)
+  const found = await sendThroughHub(world, asked)
   const client = new pg.Client({ connectionString: world.databaseUrl, application_name: 'dianqiao-bench' })
   await client.connect()
   // Counting against the caps of a grant is part of a fetch; reaching them is not.
@@ -30,7 +29,6 @@ export async function openStock(world: World, asked: number): Promise<Stock> {
   let filled = 2 * asked
   return {
     asked: found,
-    tokens,
     async growTo(count) {
       while (filled < count) {
         const more = Math.min(CHUNK, count - filled)
@@ -45,26 +43,21 @@ export async function openStock(world: World, asked: number): Promise<Stock> {
 }
 
 /** Licences and applications, as their senders would bring them. */
-async function sendThroughHub(
-  world: World,
-  count: number,
-): Promise<{ readonly found: readonly Asked[]; readonly tokens: readonly string[] }> {
+async function sendThroughHub(world: World, count: number): Promise<Asked[]> {
   const authority = signerOf(world.keysDir, AUTHORITY)
   const utility = signerOf(world.keysDir, UTILITY)
   const hub = await startHub({ ...world.hubEnv, ROLES: 'gateway,cases' })
   const found: Asked[] = []
-  const tokens: string[] = []
   for (let from = 0; from < count; from += LINES) {
     const numbers = Array.from({ length: Math.min(LINES, count - from) }, (_, at) => from + at)
     const applications = numbers.map((n) => applicationToken(utility, n))
     const licences = numbers.map((n) => licenceToken(authority, n))
     await pushAll(hub.url, [...licences, ...applications.map((one) => one.token)])
-    tokens.push(...licences)
     found.push(...applications.map((one) => one.asked))
   }
   await casesOpened(world, count)
   await hub.stop()
-  return { found, tokens }
+  return found
 }
 
 /** Pushes tokens in one batch; throws unless each gets a receipt. */
@@ -95,7 +88,8 @@ async function casesOpened(world: World, count: number): Promise<void> {
 
 const FILL = `
   WITH sample AS (
-    SELECT e.token, r.receipt, e.sub FROM exchange e JOIN replay r ON r.exchange = e.id
+    SELECT e.token, r.receipt, e.sub, d.data, d.token_digest
+    FROM exchange e JOIN replay r ON r.exchange = e.id JOIN document d ON d.exchange = e.id
     WHERE e.contract = 'business-licence@1' AND e.iss = '${AUTHORITY}' ORDER BY e.id LIMIT 1
   ), filler AS MATERIALIZED (
     SELECT i, uuidv7() AS id, 'stock-' || i || '-' || substr(md5(i::text), 1, 20) AS jti,
@@ -113,10 +107,11 @@ const FILL = `
   ), logged AS (
     INSERT INTO log (pos, exchange) SELECT h.pos + f.i - $1::int, f.id FROM filler f, log_head h
   ), documents AS (
-    INSERT INTO document (contract, identifier, version, status, status_at, valid_to, holder_keys, exchange)
+    INSERT INTO document (contract, identifier, version, status, status_at, valid_to, holder_keys, exchange, pointer,
+      data, token_digest)
     SELECT 'business-licence@1', '1.2.156.3005.2.11100000MB0143028R001.1115000001150T050D.9' || lpad(i::text, 19, '0'),
-      '001', 'ACTIVE', f.at, NULL, ARRAY[f.key, f.lookup], f.id
-    FROM filler f
+      '001', 'ACTIVE', f.at, NULL, ARRAY[f.key, f.lookup], f.id, '', s.data, s.token_digest
+    FROM filler f, sample s
   ), cases AS (
     INSERT INTO case_file (id, case_no, division, utility, state, opened_pos, opened_at)
     SELECT f.id, 'stock-' || f.i, '150402', '${UTILITY}', 'open', f.i, f.at FROM filler f WHERE f.i % 10 = 0

@@ -7,6 +7,7 @@ import { logReader } from '#compose-vault.ts'
 import { statusFeedStep } from '#documents/status-feed.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import type { FaultInput } from '#sandbox/fault-script.ts'
+import { giveBack } from '#store/access-queries.ts'
 import { disclosuresOf, findSubject } from '#store/disclosure-queries.ts'
 import { accessesOf, providersOf } from '#store/statement-queries.ts'
 import { application, licence, newNumber } from '../gateway/messages.ts'
@@ -249,6 +250,7 @@ withDatabase('live look-ups', (databaseUrl) => {
     const from = asked()
     const replayed = await utility.ask(question(NOT_HELD, other, { jti: claims['jti'] }))
     expect([replayed.status, replayed.json['code']]).toEqual([409, 'query.replayed'])
+    await giveBack(hub.core.db, hub.core.capReserve)
     await sql`UPDATE grant_usage SET used = 1000000 WHERE scope = 'party'`.execute(hub.core.db)
     const capped = await utility.ask(question(NOT_HELD, other))
     await sql`UPDATE grant_usage SET used = 0`.execute(hub.core.db)

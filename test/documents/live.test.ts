@@ -101,9 +101,10 @@ const row = (change: Partial<DocumentFound> = {}): DocumentFound => ({
   valid_to: null,
   exchange: '00000000-0000-4000-8000-000000000001',
   issuer: 'market-regulation-nmg',
-  token: '',
+  pointer: null,
   data: null,
   token_digest: null,
+  token: '',
   replaced: false,
   ...change,
 })

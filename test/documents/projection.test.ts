@@ -146,6 +146,9 @@ function row(identifier: string, status: DocumentRow['status']): ExchangeRow {
         statusAt: '2026-01-01T00:00:00Z',
         validTo: undefined,
         holderKeys: [],
+        pointer: '',
+        data: Buffer.from('{}'),
+        tokenDigest: 'sha-256:x',
       },
     ],
   }

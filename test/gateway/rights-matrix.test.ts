@@ -7,6 +7,7 @@ import type { Contract, Dataset } from '#contracts/contract.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import { addKey } from '#parties/keys.ts'
 import { licenceCopy } from '#sandbox/ofd.ts'
+import { giveBack } from '#store/access-queries.ts'
 import { generateKeyPair } from '#trust/keys.ts'
 import { createSigner, type Signer } from '#trust/sign.ts'
 import { withDatabase } from '../support/database.ts'
@@ -298,6 +299,7 @@ withDatabase('rights', (databaseUrl) => {
     },
     'expired grant': changedGrant("valid_to = '2026-01-02'", 'valid_to = NULL'),
     'cap reached': async () => {
+      await giveBack(hub.core.db, hub.core.capReserve)
       await change('DELETE FROM grant_usage')
       const actor = await changedGrant('cap_operator = 1', 'cap_operator = NULL')()
       expect((await ask(actor)).status).toBe(200)
