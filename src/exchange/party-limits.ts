@@ -6,10 +6,10 @@ import type { Party, PartyLimit } from './party-register.ts'
 /** What one party may take of this gateway, so that its flood leaves the others their share. */
 export interface PartyLimits {
   /**
-   * Before any cryptography: throws `limit.exceeded` while the party that a token claims to come from has used up its
-   * allowance. Only proven tokens spend it, so nobody can use up another's.
+   * Before any cryptography: throws `limit.exceeded` while the party whose key a token names has used up its allowance.
+   * Only proven tokens spend it, so nobody can use up another's.
    */
-  requireAllowance(claimed: unknown): void
+  requireAllowance(party: string | undefined): void
   /** Takes a proven request of so many bytes from the allowance. Throws `limit.exceeded`. */
   spend(party: Party, bytes: number): void
   /** Counts a request in; call what it returns when it is answered. Throws `limit.exceeded`. */
@@ -34,13 +34,12 @@ export function createPartyLimits(clock: Clock, defaults: PartyLimit): PartyLimi
   const sizeOf = (perSecond: number) => ({ perSecond, burst: perSecond * BURST_SECONDS })
 
   return {
-    requireAllowance(claimed) {
-      if (typeof claimed !== 'string') return
-      const until = closedUntil.get(claimed)
-      if (until === undefined) return
+    requireAllowance(party) {
+      const until = party === undefined ? undefined : closedUntil.get(party)
+      if (party === undefined || until === undefined) return
       const waitMs = until - clock()
       if (waitMs > 0) throw exceeded(waitMs)
-      closedUntil.delete(claimed)
+      closedUntil.delete(party)
     },
     spend(party, count) {
       const requestSize = sizeOf(limitOf(party, 'perSecond'))

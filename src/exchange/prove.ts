@@ -42,9 +42,9 @@ interface Expected {
 }
 
 /**
- * The front half of every way in: strict parse → typ → kid's owner is iss → pinned algorithm → signature over the
- * bytes that arrived → the party has some of its allowance left and may act. Throws HubError `token.*`,
- * `limit.exceeded`, `party.suspended`.
+ * The front half of every way in: strict parse, in which the owner of the kid must have some of its allowance left before
+ * the payload is read → typ → kid's owner is iss → pinned algorithm → signature over the bytes that arrived → the party
+ * spends of its allowance and may act. Throws HubError `token.*`, `limit.exceeded`, `party.suspended`.
  */
 export function proveParty(
   { register, limits }: ProveDeps,
@@ -52,12 +52,12 @@ export function proveParty(
   expected: Expected,
   progress: Progress,
 ): Proven {
-  const token = parseCompact(text, expected.maxBytes)
+  const admit = ({ kid }: CompactToken['header']): void => limits?.requireAllowance(register.key(kid)?.party)
+  const token = parseCompact(text, expected.maxBytes, admit)
   progress.token = token
   if (token.header.typ !== expected.typ) {
     throw violated('token.type_wrong', '/typ', 'typ', `typ 应为 ${expected.typ}`, `typ must be ${expected.typ}`)
   }
-  limits?.requireAllowance(token.claims['iss'])
   const key = register.key(token.header.kid)
   if (key === undefined) throw new HubError('token.key_unknown')
   if (token.claims['iss'] !== key.party) throw new HubError('token.key_foreign')

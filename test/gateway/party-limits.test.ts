@@ -17,12 +17,16 @@ withDatabase('limits of a party', (databaseUrl) => {
   test('what is above a party’s allowance is 429 with Retry-After and not recorded; the others go on', async () => {
     const chifeng = hub.party('platform-chifeng')
     const first = chifeng.exchange(result(newNumber()))
+    const unread = `${first.split('.')[0]}.AAAA.AAAA`
+    expect((await hub.post('/v1/exchanges', unread)).json['code']).toBe('token.malformed')
     for (let n = 0; n < BURST; n++) expect((await hub.post('/v1/exchanges', first)).status).toBeLessThan(300)
     const refused = await chifeng.push(result(newNumber()))
     expect([refused.status, refused.json['code']]).toEqual([429, 'limit.exceeded'])
     expect(refused.json['refusal']).toBeUndefined()
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
     expect((await chifeng.get('/v1/inbox')).status).toBe(429)
+    // By its kid: the payload is not read.
+    expect((await hub.post('/v1/exchanges', unread)).json['code']).toBe('limit.exceeded')
     expect((await hub.party('platform-hohhot').push(result(newNumber()))).status).toBe(202)
   })
 
