@@ -1,6 +1,6 @@
 import type { Grant } from '#exchange/party-register.ts'
 import { HubError } from '#kernel/errors.ts'
-import type { Cap, CapScope } from '#store/access-queries.ts'
+import type { Cap, CapScope } from '#store/cap-counters.ts'
 import { secondsToShanghaiMidnight } from './minimise.ts'
 
 /** The caps of a grant that a query counts against, each with the name that it counts. */

@@ -9,7 +9,7 @@ export interface PartyLimits {
    * Before any cryptography: throws `limit.exceeded` while the party whose key a token names has used up its allowance.
    * Only proven tokens spend it, so nobody can use up another's.
    */
-  requireAllowance(party: string | undefined): void
+  requireAllowance(party: string): void
   /** Takes a proven request of so many bytes from the allowance. Throws `limit.exceeded`. */
   spend(party: Party, bytes: number): void
   /** Counts a request in; call what it returns when it is answered. Throws `limit.exceeded`. */
@@ -35,8 +35,8 @@ export function createPartyLimits(clock: Clock, defaults: PartyLimit): PartyLimi
 
   return {
     requireAllowance(party) {
-      const until = party === undefined ? undefined : closedUntil.get(party)
-      if (party === undefined || until === undefined) return
+      const until = closedUntil.get(party)
+      if (until === undefined) return
       const waitMs = until - clock()
       if (waitMs > 0) throw exceeded(waitMs)
       closedUntil.delete(party)

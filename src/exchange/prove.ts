@@ -52,8 +52,10 @@ export function proveParty(
   expected: Expected,
   progress: Progress,
 ): Proven {
-  const admit = ({ kid }: CompactToken['header']): void => limits?.requireAllowance(register.key(kid)?.party)
-  const token = parseCompact(text, expected.maxBytes, admit)
+  const token = parseCompact(text, expected.maxBytes, ({ kid }) => {
+    const owner = register.key(kid)?.party
+    if (owner !== undefined) limits?.requireAllowance(owner)
+  })
   progress.token = token
   if (token.header.typ !== expected.typ) {
     throw violated('token.type_wrong', '/typ', 'typ', `typ 应为 ${expected.typ}`, `typ must be ${expected.typ}`)

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { byteaArray, plainArray, textArray } from './binary-array.ts'
+import { type Cap, type CapScope, type Counter, countersOf, sharedCaps } from './cap-counters.ts'
 import type { CapReserve } from './cap-reserve.ts'
 import { type Db, sqlState } from './db.ts'
 
@@ -39,19 +40,6 @@ export interface LookUpRow {
   readonly originalDigest: string
   /** The load that it is a row of. */
   readonly exchange: string | undefined
-}
-
-export type CapScope = 'party' | 'operator' | 'subject' | 'guesses'
-
-/** How often a day something may be done by one name. */
-export interface Cap {
-  readonly scope: CapScope
-  /** The grant, or the contract, that it is counted under. */
-  readonly under: string
-  readonly name: string
-  readonly cap: number
-  /** Whether this access is one more; one that is not is still refused when the cap is reached. */
-  readonly counts: boolean
 }
 
 /**
@@ -129,52 +117,6 @@ async function recordTogether(db: Db, rows: readonly AccessRow<Buffer>[], counte
       FROM recorded CROSS JOIN jsonb_to_recordset(${JSON.stringify(rows.flatMap(lookUpsOf))}::jsonb)
         AS x(iss text, jti text, provider text, document text, identifier text, original_digest text, exchange uuid))
     SELECT count FROM recorded`.execute(db)
-}
-
-/** What a batch counts under one name. */
-export interface Counter extends Omit<Cap, 'counts'> {
-  readonly day: string
-  /** How often it is raised; less than nothing where a reserve is given back. */
-  readonly more: number
-  /** Whether each access that names it raises it. */
-  readonly allCount: boolean
-}
-
-/** The counters of a batch, each once; the lowest cap where it changed within the batch. */
-function countersOf(rows: readonly Pick<AccessRow, 'day' | 'caps'>[]): Counter[] {
-  const counters = new Map<string, Counter>()
-  for (const { day, caps } of rows) {
-    for (const { counts, ...named } of caps) {
-      const key = `${day} ${named.scope} ${named.under}\n${named.name}`
-      const { more = 0, allCount = true, cap = named.cap } = counters.get(key) ?? {}
-      counters.set(key, {
-        ...named,
-        day,
-        more: more + (counts ? 1 : 0),
-        cap: Math.min(cap, named.cap),
-        allCount: allCount && counts,
-      })
-    }
-  }
-  return [...counters.values()]
-}
-
-type SharedCap = Pick<Counter, 'scope' | 'under' | 'cap' | 'allCount'>
-
-/** The cap of each grant and scope, which all its names share. */
-function sharedCaps(counters: readonly Counter[]): SharedCap[] {
-  const caps = new Map<string, SharedCap>()
-  for (const { scope, under, cap, allCount } of counters) {
-    const key = `${scope} ${under}`
-    const known = caps.get(key)
-    caps.set(key, {
-      scope,
-      under,
-      cap: Math.min(cap, known?.cap ?? cap),
-      allCount: allCount && known?.allCount !== false,
-    })
-  }
-  return [...caps.values()]
 }
 
 const inOrder = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

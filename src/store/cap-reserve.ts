@@ -1,4 +1,4 @@
-import type { Counter } from './access-queries.ts'
+import { type Counter, keyOf } from './cap-counters.ts'
 
 /** A hundredth of a cap at most stands in the reserve of one process, and never more than so many uses. */
 const PART_OF_CAP = 100
@@ -95,8 +95,6 @@ export function createCapReserve(): CapReserve {
     },
   }
 }
-
-const keyOf = ({ day, scope, under, name }: Counter): string => `${day} ${scope} ${under}\n${name}`
 
 const aheadOf = ({ scope, cap }: Counter): number =>
   scope === 'guesses' ? 0 : Math.min(MOST_AHEAD, Math.floor(cap / PART_OF_CAP))

@@ -1,14 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import {
-  type AccessOutcome,
-  type AccessRow,
-  type Cap,
-  giveBack,
-  pruneUsage,
-  recordAccesses,
-} from '#store/access-queries.ts'
+import { type AccessOutcome, type AccessRow, giveBack, pruneUsage, recordAccesses } from '#store/access-queries.ts'
+import type { Cap } from '#store/cap-counters.ts'
 import { type CapReserve, createCapReserve } from '#store/cap-reserve.ts'
 import { type Db, openDb } from '#store/db.ts'
 import { withDatabase } from '../support/database.ts'
@@ -187,7 +181,7 @@ withDatabase('access records', (databaseUrl) => {
     const [one, other] = [createCapReserve(), createCapReserve()]
     const many = cap('two gateways', 300)
     expect(await answered(one, many, 150)).toBe(150)
-    const rest = await Promise.all([answered(one, many, 100), answered(other, many, 100)])
+    const rest = await Promise.all([answered(one, many, 150), answered(other, many, 150)])
     expect(rest[0] + rest[1]).toBe(150)
     expect(await used('two gateways')).toBe(300)
   })
