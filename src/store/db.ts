@@ -27,7 +27,6 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
     idleTimeoutMillis: 30_000,
     keepAlive: true,
     statement_timeout: statementMs,
-    query_timeout: statementMs + 5_000,
     // A process that is stopped in the middle of a transaction loses its locks to those that go on.
     idle_in_transaction_session_timeout: options.idleInTransactionMs ?? 10_000,
     application_name: 'dianqiao',

@@ -3,6 +3,7 @@ import type { HubError } from '#kernel/errors.ts'
 import type { Amendment } from './amendment.ts'
 import { byteaArray, plainArray, textArray } from './binary-array.ts'
 import type { NamedFile } from './file-naming-queries.ts'
+import { isStatementError, runStatement } from './statement.ts'
 
 /** One exchange as it is committed; its token is sealed already. */
 export interface ExchangeRow {
@@ -91,16 +92,16 @@ const COMMIT =
 export function createCommitBatch(pool: pg.Pool): CommitBatch {
   return async (rows) => {
     const client = await pool.connect()
-    let failure: Error | undefined
+    let isSound = true
     try {
-      const result = await client.query<ResultRow>({ name: 'log_commit', text: COMMIT, values: parameters(rows) })
+      const statement = { name: 'log_commit', text: COMMIT, values: parameters(rows) }
+      const result = await runStatement<ResultRow>(pool, client, statement)
       return outcomes(rows, result.rows)
     } catch (error) {
-      failure = error as Error
+      isSound = isStatementError(error)
       throw error
     } finally {
-      // After a statement error the connection is sound; after anything else its state is unknown.
-      client.release(failure !== undefined && !('severity' in failure))
+      client.release(!isSound)
     }
   }
 }

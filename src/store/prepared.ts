@@ -1,5 +1,6 @@
 import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
 import type pg from 'pg'
+import { isStatementError, runStatement } from './statement.ts'
 
 /** How a statement asks to be parsed and planned once per connection; its text must never vary under one name. */
 const PREPARED = /^\/\* prepared:([a-z_]+) \*\//
@@ -15,18 +16,30 @@ export function preparingPool(pool: pg.Pool): PostgresPool {
     end: () => pool.end(),
     async connect() {
       const client = await pool.connect()
-      const known = wrapped.get(client) ?? preparingClient(client)
+      const known = wrapped.get(client) ?? preparingClient(pool, client)
       wrapped.set(client, known)
       return known
     },
   }
 }
 
-function preparingClient(client: pg.PoolClient): PostgresPoolClient {
-  function query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>> {
+function preparingClient(pool: pg.Pool, client: pg.PoolClient): PostgresPoolClient {
+  let isSound = true
+  async function query<R extends pg.QueryResultRow>(
+    text: string,
+    values: readonly unknown[],
+  ): Promise<PostgresQueryResult<R>> {
     const name = PREPARED.exec(text)?.[1]
-    const config = name === undefined ? { text, values: [...values] } : { name, text, values: [...values] }
-    return client.query(config) as unknown as Promise<PostgresQueryResult<R>>
+    const statement = name === undefined ? { text, values: [...values] } : { name, text, values: [...values] }
+    try {
+      return (await runStatement<R>(pool, client, statement)) as PostgresQueryResult<R>
+    } catch (error) {
+      isSound &&= isStatementError(error)
+      throw error
+    }
   }
-  return { query: query as PostgresPoolClient['query'], release: (destroy) => client.release(destroy) }
+  return {
+    query: query as PostgresPoolClient['query'],
+    release: (destroy) => client.release(destroy === true || !isSound),
+  }
 }
