@@ -1,4 +1,4 @@
-import { constants, createPrivateKey, createPublicKey, createSign, type KeyObject, sign as signNow } from 'node:crypto'
+import { constants, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto'
 import { violated } from '#kernel/errors.ts'
 import type { JsonObject } from '#kernel/json.ts'
 import { TOKEN_TYPES, type TokenType } from './claims.ts'
@@ -48,8 +48,8 @@ function openPrivateKey(jwk: JsonObject): KeyObject {
 }
 
 function signBytes(text: string, alg: Algorithm, key: KeyObject): Buffer {
-  if (alg === 'Ed25519') return signNow(null, Buffer.from(text, 'latin1'), key)
-  const signing = createSign('sha256').update(text, 'latin1')
-  if (alg === 'ES256') return signing.sign({ key, dsaEncoding: 'ieee-p1363' })
-  return signing.sign({ key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })
+  const bytes = Buffer.from(text, 'latin1')
+  if (alg === 'ES256') return sign('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' })
+  if (alg === 'Ed25519') return sign(null, bytes, key)
+  return sign('sha256', bytes, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })
 }

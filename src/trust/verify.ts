@@ -1,4 +1,4 @@
-import { constants, createVerify, verify } from 'node:crypto'
+import { constants, verify } from 'node:crypto'
 import { type HubError, violated } from '#kernel/errors.ts'
 import type { CompactToken } from './compact.ts'
 import type { Algorithm, PublicKey } from './keys.ts'
@@ -29,16 +29,13 @@ export function verifySignature(token: CompactToken, key: PublicKey): void {
 }
 
 function isSignedBy({ signingInput, signature }: CompactToken, { alg, key }: PublicKey): boolean {
+  const signed = Buffer.from(signingInput, 'latin1')
   if (alg === 'ES256') {
-    if (signature.length !== 64) return false
-    return createVerify('sha256').update(signingInput, 'latin1').verify({ key, dsaEncoding: 'ieee-p1363' }, signature)
+    return signature.length === 64 && verify('sha256', signed, { key, dsaEncoding: 'ieee-p1363' }, signature)
   }
-  if (alg === 'Ed25519') {
-    return signature.length === 64 && verify(null, Buffer.from(signingInput, 'latin1'), key, signature)
-  }
-  return createVerify('sha256')
-    .update(signingInput, 'latin1')
-    .verify({ key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }, signature)
+  if (alg === 'Ed25519') return signature.length === 64 && verify(null, signed, key, signature)
+  const padding = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }
+  return verify('sha256', signed, { key, ...padding }, signature)
 }
 
 const invalidSignature = (alg: Algorithm): HubError =>
