@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { DisputedField } from './amendment.ts'
+import { plainArray, textArray } from './binary-array.ts'
 import type { Db } from './db.ts'
 import { openDisputesOf } from './dispute-queries.ts'
 
@@ -61,11 +62,11 @@ interface FoundRow extends Nullable<DocumentFound<Buffer>> {
   readonly n: number
   readonly case_id: string | null
   readonly subject_keys: string[]
-  /** Of the first row of a question only. */
+  /** Of the first of the wanted only. */
   readonly opened_contract: string | null
   readonly opened_token: Buffer | null
-  /** Which of the wanted it is, from 1; null where nothing was found. */
-  readonly part: number | null
+  /** Which of the wanted it is. */
+  readonly part: number
 }
 type Nullable<T> = { readonly [Member in keyof T]: T[Member] | null }
 
@@ -75,59 +76,67 @@ type Nullable<T> = { readonly [Member in keyof T]: T[Member] | null }
  * another, where it would run in another order or twice.
  */
 export async function findCaseDocuments(db: Db, questions: readonly CaseQuestion[]): Promise<CaseDocuments<Buffer>[]> {
+  const texts = (pick: (question: CaseQuestion) => string | undefined): Buffer => textArray(questions.map(pick))
+  const wanted = questions.flatMap((question, index) => question.wanted.map((one, part) => ({ ...one, index, part })))
+  const identifying = new Set(questions.flatMap((question) => question.identifying))
   const { rows } = await sql<FoundRow>`/* prepared:find_case_documents */
-    SELECT q.n::int AS n, c.id AS case_id, k.keys AS subject_keys, o.contract AS opened_contract,
-      CASE WHEN f.nth > 1 THEN NULL ELSE o.token END AS opened_token, f.part, f.contract, f.status, f.valid_to,
-      f.identifier, f.version, f.status_at, f.accepted_at, f.exchange, f.issuer, f.pointer, f.data, f.token_digest,
-      f.token, f.replaced, f.disputed
-    FROM jsonb_array_elements(${JSON.stringify(questions)}::jsonb) WITH ORDINALITY AS q(v, n)
-    LEFT JOIN LATERAL (
-      SELECT c.id, c.opened_pos FROM case_file c
-      WHERE c.state = 'open'
-        AND c.id = ANY (ARRAY(
-          SELECT id FROM case_file WHERE case_no = q.v->>'number'
-          UNION ALL SELECT case_id FROM case_alias WHERE number = q.v->>'number'))
-        AND EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = q.v->>'party' OFFSET 0)
-        AND (q.v->>'subjectKey' IS NULL OR EXISTS (
-          SELECT 1 FROM case_subject s WHERE s.case_id = c.id AND s.subject_key = q.v->>'subjectKey' OFFSET 0))
-      ORDER BY c.opened_pos LIMIT 1) c ON true
-    CROSS JOIN LATERAL (
-      SELECT CASE WHEN q.v->>'subjectKey' IS NOT NULL THEN ARRAY[q.v->>'subjectKey'] ELSE ARRAY(
-        SELECT subject_key FROM case_subject WHERE case_id = c.id ORDER BY subject_key) END AS own OFFSET 0) s
-    CROSS JOIN LATERAL (
-      SELECT CASE WHEN q.v->'identifying' = '[]' THEN s.own ELSE s.own || ARRAY(
-        SELECT unnest(d.holder_keys) FROM document d
-        WHERE d.contract IN (SELECT jsonb_array_elements_text(q.v->'identifying'))
-          AND d.holder_keys && s.own) END AS keys OFFSET 0) k
+    WITH asked AS MATERIALIZED (
+      SELECT q.n, q.subject_key, c.id AS case_id, c.opened_pos, k.keys
+      FROM unnest(${texts(({ party }) => party)}::text[], ${texts(({ number }) => number)}::text[],
+          ${texts(({ subjectKey }) => subjectKey)}::text[],
+          ${plainArray(questions.map((question) => question.identifying.length > 0))}::boolean[])
+        WITH ORDINALITY AS q(party, number, subject_key, by_other_codes, n)
+      LEFT JOIN LATERAL (
+        SELECT c.id, c.opened_pos FROM (
+          SELECT id, opened_pos, state FROM case_file WHERE case_no = q.number
+          UNION ALL
+          SELECT f.id, f.opened_pos, f.state FROM case_alias a JOIN case_file f ON f.id = a.case_id
+          WHERE a.number = q.number) c
+        WHERE c.state = 'open'
+          AND EXISTS (SELECT 1 FROM case_party p WHERE p.case_id = c.id AND p.party = q.party OFFSET 0)
+          AND (q.subject_key IS NULL OR EXISTS (
+            SELECT 1 FROM case_subject s WHERE s.case_id = c.id AND s.subject_key = q.subject_key OFFSET 0))
+        ORDER BY c.opened_pos LIMIT 1) c ON true
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN q.subject_key IS NOT NULL THEN ARRAY[q.subject_key] ELSE ARRAY(
+          SELECT subject_key FROM case_subject WHERE case_id = c.id ORDER BY subject_key) END AS own OFFSET 0) s
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN NOT q.by_other_codes THEN s.own ELSE s.own || ARRAY(
+          SELECT unnest(d.holder_keys) FROM document d
+          WHERE d.contract = ANY (${textArray([...identifying])}::text[]) AND d.holder_keys && s.own) END AS keys OFFSET 0) k
+      WHERE c.id IS NOT NULL OR q.number IS NULL)
+    SELECT q.n::int AS n, q.case_id, q.keys AS subject_keys, o.contract AS opened_contract, o.token AS opened_token,
+      w.part, f.contract, f.status, f.valid_to, f.identifier, f.version, f.status_at, f.accepted_at, f.exchange,
+      f.issuer, f.pointer, f.data, f.token_digest, f.token, f.replaced, f.disputed
+    FROM asked q
+    JOIN unnest(${plainArray(wanted.map(({ index }) => index + 1))}::int[],
+        ${plainArray(wanted.map(({ part }) => part))}::int[], ${textArray(wanted.map(({ contract }) => contract))}::text[],
+        ${textArray(wanted.map(({ lookupKey }) => lookupKey))}::text[]) AS w(n, part, contract, lookup_key) ON w.n = q.n
     LEFT JOIN LATERAL (
       SELECT e.contract, e.token FROM log l JOIN exchange e ON e.id = l.exchange
-      WHERE l.pos = CASE WHEN q.v->>'subjectKey' IS NULL THEN c.opened_pos END) o ON true
+      WHERE l.pos = CASE WHEN q.subject_key IS NULL AND w.part = 0 THEN q.opened_pos END) o ON true
     LEFT JOIN LATERAL (
-      SELECT w.n::int AS part, row_number() OVER (ORDER BY w.n, f.since DESC, f.identifier) AS nth, f.*
-      FROM jsonb_array_elements(q.v->'wanted') WITH ORDINALITY AS w(v, n)
-      CROSS JOIN LATERAL (
-        SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.identifier, d.version,
-          d.status_at AS since, to_jsonb(d.status_at) AS status_at, to_jsonb(e.accepted_at) AS accepted_at, d.exchange,
-          coalesce(e.obo, e.iss) AS issuer, d.pointer, d.data, d.token_digest,
-          CASE WHEN d.data IS NULL THEN e.token END AS token,
-          EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
-            AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced,
-          ${openDisputesOf(sql`d.contract`, sql`d.identifier`)} AS disputed
-        FROM document d JOIN exchange e ON e.id = d.exchange
-        WHERE d.contract = w.v->>'contract' AND d.holder_keys && k.keys
-          AND (w.v->>'lookupKey' IS NULL OR d.holder_keys @> ARRAY[w.v->>'lookupKey'])
-        ORDER BY d.status_at DESC, d.identifier LIMIT ${sql.lit(MAX_DOCUMENTS + 1)}) f) f ON true
-    WHERE c.id IS NOT NULL OR q.v->>'number' IS NULL
-    ORDER BY q.n, f.nth`.execute(db)
+      SELECT d.contract, d.status, to_char(d.valid_to, 'YYYY-MM-DD') AS valid_to, d.identifier, d.version,
+        d.status_at AS since, to_jsonb(d.status_at) AS status_at, to_jsonb(e.accepted_at) AS accepted_at, d.exchange,
+        coalesce(e.obo, e.iss) AS issuer, d.pointer, d.data, d.token_digest,
+        CASE WHEN d.data IS NULL THEN e.token END AS token,
+        EXISTS (SELECT FROM document_change r WHERE r.contract = d.contract
+          AND r.identifier = d.identifier AND r.kind = 'REPLACED' AND r.status_at >= d.status_at) AS replaced,
+        ${openDisputesOf(sql`d.contract`, sql`d.identifier`)} AS disputed
+      FROM document d JOIN exchange e ON e.id = d.exchange
+      WHERE d.contract = w.contract AND d.holder_keys && q.keys
+        AND (w.lookup_key IS NULL OR d.holder_keys @> ARRAY[w.lookup_key])
+      ORDER BY d.status_at DESC, d.identifier LIMIT ${sql.lit(MAX_DOCUMENTS + 1)}) f ON true
+    ORDER BY q.n, w.part, f.since DESC, f.identifier`.execute(db)
   const found = Map.groupBy(rows, (row) => row.n)
-  return questions.map(({ wanted }, index) => {
+  return questions.map((question, index) => {
     const own = found.get(index + 1) ?? []
     const [first] = own
     return {
       caseId: first?.case_id ?? undefined,
       subjectKeys: first?.subject_keys ?? [],
       openedBy: openedBy(first),
-      documents: wanted.map((_, part) => own.filter(isDocument).filter((row) => row.part === part + 1)),
+      documents: question.wanted.map((_, part) => own.filter(isDocument).filter((row) => row.part === part)),
     }
   })
 }
@@ -137,5 +146,5 @@ const openedBy = (row: FoundRow | undefined): CaseDocuments<Buffer>['openedBy'] 
     ? undefined
     : { contract: row.opened_contract, token: row.opened_token }
 
-/** A question without documents still has its row. */
+/** What was wanted and is not there still has its row. */
 const isDocument = (row: FoundRow): row is FoundRow & DocumentFound<Buffer> => row.exchange !== null
