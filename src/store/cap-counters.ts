@@ -13,6 +13,8 @@ export interface Cap {
 
 /** What a batch counts under one name. */
 export interface Counter extends Omit<Cap, 'counts'> {
+  /** Tells it from every other. */
+  readonly key: string
   readonly day: string
   /** How often it is raised; less than nothing where a reserve is given back. */
   readonly more: number
@@ -26,22 +28,22 @@ interface Counting {
   readonly caps: readonly Cap[]
 }
 
-export const keyOf = ({ day, scope, under, name }: Pick<Counter, 'day' | 'scope' | 'under' | 'name'>): string =>
-  `${day} ${scope} ${under}\n${name}`
-
 /** The counters of a batch, each once; the lowest cap where it changed within the batch. */
 export function countersOf(rows: readonly Counting[]): Counter[] {
   const counters = new Map<string, Counter>()
   for (const { day, caps } of rows) {
-    for (const { counts, ...named } of caps) {
-      const key = keyOf({ ...named, day })
-      const { more = 0, allCount = true, cap = named.cap } = counters.get(key) ?? {}
+    for (const { scope, under, name, cap, counts } of caps) {
+      const key = `${day} ${scope} ${under}\n${name}`
+      const known = counters.get(key)
       counters.set(key, {
-        ...named,
+        key,
         day,
-        more: more + (counts ? 1 : 0),
-        cap: Math.min(cap, named.cap),
-        allCount: allCount && counts,
+        scope,
+        under,
+        name,
+        more: (known?.more ?? 0) + (counts ? 1 : 0),
+        cap: Math.min(known?.cap ?? cap, cap),
+        allCount: (known?.allCount ?? true) && counts,
       })
     }
   }

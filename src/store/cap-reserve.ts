@@ -1,4 +1,4 @@
-import { type Counter, keyOf } from './cap-counters.ts'
+import type { Counter } from './cap-counters.ts'
 
 /** A hundredth of a cap at most stands in the reserve of one process, and never more than so many uses. */
 const PART_OF_CAP = 100
@@ -49,14 +49,12 @@ export function createCapReserve(): CapReserve {
   const reserves = new Map<string, Reserved>()
 
   function add(counter: Counter, more: number): void {
-    const key = keyOf(counter)
-    const left = (reserves.get(key)?.left ?? 0) + more
-    reserves.set(key, { counter, left })
+    const left = (reserves.get(counter.key)?.left ?? 0) + more
+    reserves.set(counter.key, { counter, left })
     const [oldest] = reserves.keys()
     if (reserves.size > MOST_COUNTERS && oldest !== undefined) reserves.delete(oldest)
   }
-  function takeOut(counter: Counter): number {
-    const key = keyOf(counter)
+  function takeOut({ key }: Counter): number {
     const left = reserves.get(key)?.left ?? 0
     reserves.delete(key)
     return left
@@ -64,7 +62,7 @@ export function createCapReserve(): CapReserve {
 
   /** What stands in reserve was within the cap of its time: within a lower one it may not be. */
   function sufficient(counter: Counter): Reserved | undefined {
-    const reserved = reserves.get(keyOf(counter))
+    const reserved = reserves.get(counter.key)
     return reserved?.counter.cap === counter.cap && reserved.left >= counter.more ? reserved : undefined
   }
   function cover(counter: Counter): Part {
