@@ -13,7 +13,7 @@ const PAIRS = 7
 export const CONCURRENCIES = [64, 256] as const
 /** To learn how fast the host is. */
 const FIRST_LOOK = 500
-/** Of what the time asked for is worth: thousands of messages pass before V8 has compiled what either side runs. */
+/** Of what the time asked for is worth: tens of thousands of messages pass before V8 has compiled what either side runs. */
 const WARM_UP = 0.3
 const MIN_COUNT = 200
 
