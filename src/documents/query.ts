@@ -11,6 +11,7 @@ import { numericDate } from '#kernel/clock.ts'
 import { asHubError, HubError } from '#kernel/errors.ts'
 import { uuidv7 } from '#kernel/ids.ts'
 import type { JsonObject } from '#kernel/json.ts'
+import { nextTurn } from '#kernel/turn.ts'
 import type { AccessOutcome, AccessRow } from '#store/access-queries.ts'
 import type { Cap } from '#store/cap-counters.ts'
 import { type QueryClaims, readClaims } from '#trust/claims.ts'
@@ -57,9 +58,12 @@ async function answerOrRefuse(
   progress: Progress,
 ): Promise<QueryResult> {
   let leave: (() => void) | undefined
+  // What came together is proved together, then judged; what was found together is signed together.
+  await nextTurn()
   try {
     const proven = proveParty(deps, text, { typ: 'query+jwt', maxBytes: MAX_QUERY_BYTES }, progress)
     leave = deps.limits.enter(proven.party)
+    await null
     const claims = readClaims('query+jwt', proven.token.claims)
     return { kind: 'answered', answer: await answer(deps, proven, claims, source) }
   } catch (thrown) {
@@ -130,6 +134,7 @@ async function prepareAnswer(
   const input = extractInput(deps, proven.token.claims, occasion, answeredAtMs)
   const known = sources.map(({ documents }) => documents)
   const extracts = extractParts(input, answers, known, fields)
+  await null
   const signed = signAnswer(deps, proven, { claims, extracts, sources, nowMs: answeredAtMs })
   const access = {
     iss: claims.iss,
